@@ -1,0 +1,5 @@
+"""`python -m spam_assets` is `spam-assets`."""
+
+from spam_assets.cli import main
+
+main()

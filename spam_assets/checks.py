@@ -1,0 +1,55 @@
+"""Asset checks on raw_mail: each states one promise by calling one rule of `mail.quality`.
+
+Rules that a model depends on block: a day that breaks one produces no validated_mail. The others warn.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pandas as pd
+
+from spam_assets.mail.quality import BLOCKING_RULES, WARNING_RULES, Verdict, judge_day, warn_about_day
+from spam_assets.metadata import table_of
+from spam_assets.partitions import DAYS
+from spam_assets.resources import MailHistory
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def describe_promise(rule: Callable[..., Verdict]) -> str:
+    """Return what a rule promises: the first paragraph of its docstring."""
+    return " ".join((rule.__doc__ or "").split("\n\n")[0].split())
+
+
+SPECS = [
+    dg.AssetCheckSpec(
+        rule.__name__,
+        asset="raw_mail",
+        description=describe_promise(rule),
+        blocking=rule in BLOCKING_RULES,
+        partitions_def=DAYS,
+    )
+    for rule in (*BLOCKING_RULES, *WARNING_RULES)
+]
+
+
+@dg.multi_asset_check(specs=SPECS)
+def raw_mail_quality(
+    context: dg.AssetCheckExecutionContext, raw_mail: pd.DataFrame, mail_history: dg.ResourceParam[MailHistory]
+) -> Iterator[dg.AssetCheckResult]:
+    """Judge the day by every rule; one pass over its mail serves them all."""
+    day = context.partition_key
+    for severity, verdicts in (
+        (dg.AssetCheckSeverity.ERROR, judge_day(raw_mail, day)),
+        (dg.AssetCheckSeverity.WARN, warn_about_day(raw_mail, day, mail_history.days_before(day))),
+    ):
+        for verdict in verdicts:
+            yield dg.AssetCheckResult(
+                check_name=verdict.rule,
+                passed=verdict.passed,
+                severity=severity,
+                description=verdict.sentence,
+                metadata={"figures": table_of(verdict.figures)},
+            )

@@ -1,0 +1,453 @@
+"""`spam-assets`: the person's front door. Parses, calls, prints; Dagster and MLflow are imported only where used."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from spam_assets.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from spam_assets.mail.importers import LandingSummary
+    from spam_assets.runs import DayOutcome
+    from spam_assets.tracking import RegisteredVersion
+
+ARCHIVE_AGE = timedelta(days=31)
+"""Mail whose newest day is older than this is an archive: the partitions then end with it."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Train a spam classifier day by day with Dagster, and use it. Start with [bold]spam-assets demo[/bold].",
+)
+land = typer.Typer(
+    no_args_is_help=True,
+    help="Write labelled mail into the landing zone, one file a day. Landing a day again replaces it.",
+)
+app.add_typer(land, name="land")
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+DateOption = Annotated[str, typer.Option(metavar="YYYY-MM-DD")]
+
+
+class CommandError(Exception):
+    """The command cannot do what was asked; the message is one sentence with the remedy."""
+
+
+def main() -> None:
+    """Run the command line; errors are one sentence, `--debug` shows where they came from."""
+    debug = "--debug" in sys.argv
+    if debug:
+        sys.argv.remove("--debug")
+    try:
+        app()
+    except (KeyboardInterrupt, BrokenPipeError):
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001  the one place where errors become sentences
+        if debug:
+            raise
+        err.print(f"[red]error:[/red] {escape(_say(error))}", soft_wrap=True)
+        sys.exit(1)
+
+
+def _say(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            ".".join(map(str, problem["loc"])) + ": " + problem["msg"] if problem["loc"] else problem["msg"]
+            for problem in error.errors(include_url=False, include_input=False)
+        )
+    text = getattr(error, "description", None) or str(error) or type(error).__name__
+    expected = isinstance(error, CommandError) or type(error).__module__.startswith("spam_assets")
+    return text if expected else f"{type(error).__name__}: {text} (spam-assets --debug ... shows where)"
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int | None, str], None]]:
+    """Show a progress bar; on something else than a terminal, a plain line for every tenth of the work."""
+    if not err.is_terminal:
+        shown = -1
+
+        def print_line(done: int, total: int | None, what: str) -> None:
+            nonlocal shown
+            tenth = 10 * done // total if total else -1
+            if tenth > shown:
+                shown = tenth
+                err.print(f"{title}: {done} of {total} {what}")
+
+        yield print_line
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[what]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task(title, total=None, what="")
+        yield lambda done, total, what: bar.update(task, completed=done, total=total, what=what)
+
+
+# --- landing mail -----------------------------------------------------------------------------------------------
+
+FormatOption = Annotated[
+    str, typer.Option("--format", help="csv, csv.gz, parquet or jsonl.", metavar="FORMAT")
+]
+
+
+@land.command("corpus", epilog="Example: spam-assets land corpus")
+def land_corpus(file_format: FormatOption = "csv") -> None:
+    """The SpamAssassin public corpus: 81 days of real mail from 2002 (17 MB download, kept in the home folder)."""
+    settings = load_settings()
+    _finish_landing(settings, _land_corpus(settings, file_format))
+
+
+@land.command("maildir", epilog="Example: spam-assets land maildir --ham ~/Mail/archive --spam ~/Mail/junk")
+def land_maildir(
+    ham: Annotated[Path, typer.Option(help="Maildir, or folder of .eml files, with ham.")],
+    spam: Annotated[Path, typer.Option(help="The same with spam.")],
+    file_format: FormatOption = "csv",
+) -> None:
+    """Two Maildirs (or folders of .eml files), by the day each message was delivered."""
+    from spam_assets.mail.importers import maildir_messages
+
+    _land_messages(maildir_messages(ham, spam), file_format)
+
+
+@land.command("mbox", epilog="Example: spam-assets land mbox --ham inbox.mbox --spam junk.mbox")
+def land_mbox(
+    ham: Annotated[Path, typer.Option(help="mbox file with ham.")],
+    spam: Annotated[Path, typer.Option(help="mbox file with spam.")],
+    file_format: FormatOption = "csv",
+) -> None:
+    """Two mbox files, by the day each message was delivered."""
+    from spam_assets.mail.importers import mbox_messages
+
+    _land_messages(mbox_messages(ham, spam), file_format)
+
+
+@land.command("trec", epilog="Example: spam-assets land trec ~/trec07p")
+def land_trec(
+    folder: Annotated[Path, typer.Argument(help="Folder with full/index and the data it names.")],
+    file_format: FormatOption = "csv",
+) -> None:
+    """A corpus in the layout of the TREC spam tracks (full/index and the messages it names)."""
+    from spam_assets.mail.importers import trec_messages
+
+    _land_messages(trec_messages(folder), file_format)
+
+
+@land.command("csv", epilog="Example: spam-assets land csv reports.csv --date-column received_at")
+def land_csv(
+    file: Annotated[Path, typer.Argument(help="CSV with a header; columns as in a landing file.")],
+    date_column: Annotated[str, typer.Option(help="Column with each message's date.")] = "received_at",
+    file_format: FormatOption = "csv",
+) -> None:
+    """One big CSV file, split into days by a date column."""
+    from spam_assets.mail.importers import land_table
+
+    settings = load_settings()
+    with _progress("landing") as report:
+        summary = land_table(file, date_column, _landing_zone(settings), file_format, report)
+    _finish_landing(settings, summary)
+
+
+def _landing_zone(settings: Settings) -> Any:
+    from spam_assets.mail.landing import LandingZone
+
+    return LandingZone(settings.landing_url)
+
+
+def _land_messages(messages: Any, file_format: str) -> None:
+    from spam_assets.mail.importers import land_messages
+
+    settings = load_settings()
+    with _progress("landing") as report:
+        summary = land_messages(messages, _landing_zone(settings), file_format, report)
+    _finish_landing(settings, summary)
+
+
+def _land_corpus(settings: Settings, file_format: str) -> "LandingSummary":
+    from spam_assets.mail.importers import corpus_messages, fetch_corpus, land_messages
+
+    with _progress("fetching the corpus") as report:
+        archives = fetch_corpus(settings.home / "cache", report)
+    with _progress("landing the corpus") as report:
+        return land_messages(corpus_messages(archives), _landing_zone(settings), file_format, report)
+
+
+def _finish_landing(settings: Settings, summary: "LandingSummary") -> None:
+    for reason, count in summary.skipped.items():
+        out.print(f"left out {count}: {escape(reason)}")
+    if not summary.days:
+        raise CommandError("nothing landed: no message had a day; see the reasons above")
+    from spam_assets.home import widen_day_range
+
+    first, last = date.fromisoformat(summary.days[0]), date.fromisoformat(summary.days[-1])
+    is_archive = last < datetime.now(timezone.utc).date() - ARCHIVE_AGE
+    widen_day_range(settings, first, last, open_ended=not is_archive)
+    out.print(
+        f"landed {summary.messages} messages ({summary.spam} spam) of {len(summary.days)} days, "
+        f"{summary.days[0]} to {summary.days[-1]}, in {settings.landing_url}"
+    )
+
+
+# --- running ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
+    """Prepare the home folder and open its Dagster instance."""
+    from spam_assets.home import prepare_home
+
+    settings = load_settings()
+    prepare_home(settings)
+    from dagster import DagsterInstance
+
+    with DagsterInstance.get() as instance:
+        yield settings, instance
+
+
+def _parse_day(text: str, option: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise CommandError(f"{option} {text!r} is not a date; write it as YYYY-MM-DD") from None
+
+
+def _check_partitions(*days: str) -> None:
+    from spam_assets.partitions import DAYS
+
+    for day in days:
+        if not DAYS.has_partition_key(day):
+            raise CommandError(
+                f"{day} is not one of the partitions, {DAYS.get_first_partition_key()} to "
+                f"{DAYS.get_last_partition_key()}; set SPAM_ASSETS_START_DATE and SPAM_ASSETS_END_DATE to include it"
+            )
+
+
+@app.command(epilog="Example: spam-assets run --date 2002-08-22")
+def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The day to run.")]) -> None:
+    """One date through all assets and checks, in this process; the Dagster UI shows the run."""
+    day = _parse_day(date_, "--date")
+    with _open_instance() as (_, instance):
+        _check_partitions(day)
+        from spam_assets.runs import materialize_days
+
+        (outcome,) = materialize_days(instance, day, day)
+    _print_outcome(outcome)
+    if outcome.failure or not outcome.materialized:
+        raise CommandError(outcome.failure or outcome.skipped or f"nothing was made for {day}")
+
+
+@app.command(epilog="Example: spam-assets backfill --from 2002-08-01 --to 2002-08-31")
+def backfill(
+    first: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first that landed).")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, included (default: the last that landed).")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also days that are complete.")] = False,
+) -> None:  # fmt: skip
+    """The landed days of a range that are not complete, a month or so of them in one run."""
+    first = _parse_day(first, "--from") if first else "0001-01-01"
+    last = _parse_day(last, "--to") if last else "9999-12-31"
+    if first > last:
+        raise CommandError(f"--from {first} is after --to {last}; swap them")
+    with _open_instance() as (settings, instance):
+        outcomes = _run_landed_days(settings, instance, first, last, everything=everything)
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    for outcome in outcomes:
+        if outcome.failure or outcome.skipped:
+            _print_outcome(outcome)
+    complete = sum("registered_model" in outcome.materialized for outcome in outcomes)
+    out.print(f"{len(outcomes)} days run: {complete} with a registered model, {len(failed)} failed")
+    if failed:
+        raise CommandError(f"{len(failed)} days failed; land them again corrected and repeat this command")
+
+
+def _run_landed_days(
+    settings: Settings, instance: "dg.DagsterInstance", first: str, last: str, *, everything: bool
+) -> "list[DayOutcome]":
+    from spam_assets.runs import find_unfinished_days, materialize_days, split_into_ranges
+
+    landed = [day for day in _landing_zone(settings).days() if first <= day <= last]
+    if not landed:
+        raise CommandError(f"nothing has landed between {first} and {last} in {settings.landing_url}; land mail first")
+    _check_partitions(landed[0], landed[-1])
+    todo = landed if everything else find_unfinished_days(instance, landed)
+    outcomes: list[DayOutcome] = []
+    with _progress("running") as report:
+        for first_of_run, last_of_run in split_into_ranges(todo, landed, settings.days_per_run):
+            for outcome in materialize_days(instance, first_of_run, last_of_run):
+                if outcome.day in landed:
+                    outcomes.append(outcome)
+                report(len(outcomes), len(todo), f"days, {outcome.day}")
+    return outcomes
+
+
+def _print_outcome(outcome: "DayOutcome") -> None:
+    if outcome.failure:
+        out.print(f"{outcome.day} [red]failed[/red]: {escape(outcome.failure)}", soft_wrap=True)
+    elif outcome.skipped:
+        out.print(f"{outcome.day} [yellow]skipped[/yellow]: {escape(outcome.skipped)}", soft_wrap=True)
+    else:
+        out.print(f"{outcome.day} [green]done[/green]: {', '.join(outcome.materialized)}", soft_wrap=True)
+    for warning in outcome.warnings:
+        out.print(f"{outcome.day} [yellow]warning[/yellow]: {escape(warning)}", soft_wrap=True)
+
+
+@app.command(epilog="Example: spam-assets demo")
+def demo() -> None:
+    """From nothing to a champion: lands the corpus, runs its days, prints what came out. Again: only what is missing."""
+    from spam_assets.home import widen_day_range
+
+    settings = load_settings()
+    if not _landing_zone(settings).days():
+        _finish_landing(settings, _land_corpus(settings, "csv"))
+    else:
+        out.print(f"mail has landed in {settings.landing_url} already")
+        landed = _landing_zone(settings).days()
+        if not settings.range_file.exists():
+            widen_day_range(settings, date.fromisoformat(landed[0]), date.fromisoformat(landed[-1]), open_ended=False)
+    with _open_instance() as (settings, instance):
+        outcomes = _run_landed_days(settings, instance, "0001-01-01", "9999-12-31", everything=False)
+        _print_demo(settings, instance, outcomes)
+    if any(outcome.failure for outcome in outcomes):
+        raise CommandError("some days failed, see above; the others are complete")
+
+
+def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "Sequence[DayOutcome]") -> None:
+    import dagster as dg
+
+    from spam_assets.tracking import CHAMPION, ModelRegistry
+
+    registry = ModelRegistry(settings)
+    champion = registry.aliased(CHAMPION)
+    landed = _landing_zone(settings).days()
+    table = Table(show_header=False)
+    table.add_row("days landed", f"{len(landed)}, {landed[0]} to {landed[-1]}")
+    table.add_row("days run now", str(len(outcomes)))
+    for asset in ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model"):
+        table.add_row(f"days with {asset}", str(len(instance.get_materialized_partitions(dg.AssetKey(asset)))))
+    skipped = [outcome for outcome in outcomes if outcome.skipped and not outcome.failure]
+    if skipped:
+        table.add_row(
+            "days skipped", f"{len(skipped)}; the last, {skipped[-1].day}: {escape(skipped[-1].skipped or '')}"
+        )
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    table.add_row("days failed", str(len(failed)) if failed else "0")
+    for outcome in failed:
+        table.add_row(f"  {outcome.day}", escape(outcome.failure or ""))
+    if champion is None:
+        table.add_row("champion", "none yet: no model has passed the bar")
+    else:
+        table.add_row("champion", f"spam-classifier version {champion.version}, trained for {champion.training_date}")
+        metrics = registry.metrics_of(champion.run_id)
+        table.add_row(
+            "on mail it had not learnt",
+            f"{metrics['messages']:.0f} messages, {metrics['spam']:.0f} spam: "
+            f"(1-ROCA)% {metrics['one_minus_roca_percent']:.3f}; "
+            f"at its threshold {metrics['recall']:.1%} of spam caught, {metrics['fpr']:.2%} of ham called spam",
+        )
+    out.print(table)
+    out.print("Open the UI: [bold]spam-assets ui[/bold] (Dagster and MLflow), or dagster dev in this folder.")
+
+
+# --- models -----------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Example: spam-assets models")
+def models() -> None:
+    """The registered versions of spam-classifier: training dates, figures on unseen mail, aliases."""
+    from spam_assets.tracking import ModelRegistry
+
+    registry = ModelRegistry(load_settings())
+    versions = registry.versions()
+    if not versions:
+        raise CommandError("no model is registered yet; run spam-assets demo, or run and backfill on your own mail")
+    table = Table("version", "training date", "(1-ROCA)%", "recall", "FPR", "aliases")
+    for version in versions:
+        metrics = registry.metrics_of(version.run_id)
+        table.add_row(
+            str(version.version), version.training_date, f"{metrics.get('one_minus_roca_percent', float('nan')):.3f}",
+            f"{metrics.get('recall', float('nan')):.3f}", f"{metrics.get('fpr', float('nan')):.4f}",
+            ", ".join(version.aliases),
+        )  # fmt: skip
+    out.print(table)
+
+
+@app.command(epilog="Example: spam-assets classify message.eml   or: cat message.eml | spam-assets classify -")
+def classify(
+    file: Annotated[str, typer.Argument(help="An .eml, an mbox, a CSV, plain text; - reads standard input.")],
+) -> None:
+    """Say whether mail is spam, by the champion."""
+    from spam_assets.learning.serving import score_mail
+    from spam_assets.mail.reading import read_mail
+    from spam_assets.tracking import CHAMPION, ModelRegistry
+
+    if file == "-":
+        content, name = sys.stdin.buffer.read(), "standard input"
+    else:
+        path = Path(file)
+        if not path.is_file():
+            raise CommandError(f"{file} is not a file; name an .eml, an mbox, a CSV or a text file, or - for standard input")
+        content, name = path.read_bytes(), path.name
+    mail = read_mail(content, name)
+    registry = ModelRegistry(load_settings())
+    champion = registry.aliased(CHAMPION)
+    if champion is None:
+        raise CommandError("there is no champion yet; run spam-assets demo, or run and backfill on your own mail")
+    verdicts = score_mail(registry.load_model(champion), mail)
+    for (_, message), (_, verdict) in zip(mail.iterrows(), verdicts.iterrows(), strict=True):
+        word = "[red]spam[/red]" if verdict["is_spam"] else "[green]ham[/green] "
+        subject = "".join(letter if letter.isprintable() else " " for letter in str(message["subject"] or ""))
+        out.print(f"{word} {verdict['spam_probability']:.4f}  {escape(subject[:90])}", soft_wrap=True)
+
+
+@app.command(epilog="Example: spam-assets promote 12")
+def promote(version: Annotated[int, typer.Argument(help="Version of spam-classifier, see spam-assets models.")]) -> None:
+    """Make a version the champion, whatever the rule says; the champion so far becomes `previous`."""
+    from spam_assets.tracking import CHAMPION, ModelRegistry
+
+    registry = ModelRegistry(load_settings())
+    known = {candidate.version: candidate for candidate in registry.versions()}
+    if version not in known:
+        raise CommandError(f"there is no version {version} of spam-classifier; spam-assets models lists them")
+    registry.carry_out(promote=True, candidate=known[version], champion=registry.aliased(CHAMPION))
+    _print_champion(known[version])
+
+
+@app.command(epilog="Example: spam-assets rollback")
+def rollback() -> None:
+    """Put the previous champion back; doing it twice returns to where you were."""
+    from spam_assets.tracking import CHAMPION, PREVIOUS, ModelRegistry
+
+    registry = ModelRegistry(load_settings())
+    previous = registry.aliased(PREVIOUS)
+    if previous is None:
+        raise CommandError("there is no previous champion to go back to; spam-assets promote VERSION names one")
+    registry.carry_out(promote=True, candidate=previous, champion=registry.aliased(CHAMPION))
+    _print_champion(previous)
+
+
+def _print_champion(version: "RegisteredVersion") -> None:
+    out.print(f"champion is now version {version.version}, trained for {version.training_date}")
+
+
+@app.command(epilog="Example: spam-assets ui")
+def ui() -> None:
+    """Serve the Dagster UI (with its daemon) and MLflow's on the same store; Ctrl-C stops both."""
+    from spam_assets.home import prepare_home
+    from spam_assets.ui import serve_uis
+
+    settings = load_settings()
+    prepare_home(settings)
+    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    raise typer.Exit(serve_uis(settings, lambda line: out.print(line, soft_wrap=True)))

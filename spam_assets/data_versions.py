@@ -1,0 +1,47 @@
+"""Data versions: a fingerprint of what an asset holds, so that equal content is never called stale.
+
+Fingerprints are of values, not of file bytes: a newer Parquet writer must not make every day look changed.
+"""
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spam_assets.learning.features import MailFeatures
+    from spam_assets.learning.model import SpamModel
+
+DIGEST_CHARACTERS = 16
+
+
+def fingerprint_frame(frame: "pd.DataFrame") -> str:
+    """Return the fingerprint of a frame's column names and values, in order."""
+    import pandas as pd
+
+    digest = hashlib.sha256("\x1f".join(map(str, frame.columns)).encode())
+    for name in frame.columns:
+        digest.update(pd.util.hash_pandas_object(frame[name], index=False, categorize=False).to_numpy().tobytes())
+    return digest.hexdigest()[:DIGEST_CHARACTERS]
+
+
+def fingerprint_features(features: "MailFeatures") -> str:
+    """Return the fingerprint of a day's features."""
+    digest = hashlib.sha256("\x1f".join(features.message_ids.tolist()).encode("utf-8", "surrogatepass"))
+    digest.update(features.labels.tobytes())
+    for name, rows in features.views.items():
+        digest.update(name.encode())
+        digest.update(rows.offsets.tobytes())
+        digest.update(rows.indices.tobytes())
+    return digest.hexdigest()[:DIGEST_CHARACTERS]
+
+
+def fingerprint_model(model: "SpamModel") -> str:
+    """Return the fingerprint of everything a model holds."""
+    digest = hashlib.sha256()
+    for name, array in sorted(model.to_arrays().items()):
+        digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:DIGEST_CHARACTERS]

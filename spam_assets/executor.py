@@ -1,0 +1,94 @@
+"""How a run executes: in its own process, and day after day when it covers a range of days.
+
+A backfill in Dagster is either one run a day, which starts a process for each, or one run for a range, in which
+each asset gets all days at once: then one bad day fails every day, a blocking check cannot bind to its day, and
+all days share one data version. This executor keeps the good half of both. A run that covers a range goes
+through its days in order and executes all its steps for one day as if the run were for that day alone, so an
+asset body, an IO manager and a check only ever see one partition; the next day follows whatever became of this
+one; the run fails at the end when any day failed.
+"""
+
+import os
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster._core.events import DagsterEvent, EngineEventData
+from dagster._core.execution.api import ExecuteRunWithPlanIterable
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.retries import RetryMode
+from dagster._core.executor.base import Executor
+from dagster._core.executor.in_process import inprocess_execution_iterator
+from dagster._core.executor.init import InitExecutorContext
+from dagster._core.storage.dagster_run import DagsterRun
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+from spam_assets.partitions import DAYS
+
+DAY_OF_EVENT = "spam_assets/day"
+"""Metadata of the engine event that opens a day in a run's event log."""
+
+
+def split_run_by_day(run: DagsterRun) -> list[DagsterRun]:
+    """Return the run once for each day it covers, oldest first, tagged as a run of that day alone."""
+    start = run.tags.get(ASSET_PARTITION_RANGE_START_TAG)
+    end = run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    if start is None or end is None:
+        return [run]
+    other_tags = {
+        name: value
+        for name, value in run.tags.items()
+        if name not in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+    }
+    days = DAYS.get_partition_keys_in_range(dg.PartitionKeyRange(start, end))
+    return [run.with_tags({**other_tags, PARTITION_NAME_TAG: day}) for day in days]
+
+
+class DayByDayExecutor(Executor):
+    """Executes a run in its own process, one day of its range after the other."""
+
+    @property
+    def retries(self) -> RetryMode:
+        return RetryMode.ENABLED
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[DagsterEvent]:
+        runs = split_run_by_day(plan_context.dagster_run)
+        yield DagsterEvent.engine_event(
+            plan_context,
+            f"Executing {len(execution_plan.step_keys_to_execute)} steps for {len(runs)} day(s) in this process",
+            event_specific_data=EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute),
+        )
+        for number, run in enumerate(runs, start=1):
+            if (day := run.tags.get(PARTITION_NAME_TAG)) is not None:
+                yield DagsterEvent.engine_event(
+                    plan_context,
+                    f"Day {day} ({number} of {len(runs)})",
+                    event_specific_data=EngineEventData(metadata={DAY_OF_EVENT: dg.MetadataValue.text(day)}),
+                )
+            yield from ExecuteRunWithPlanIterable(
+                execution_plan=execution_plan,
+                iterator=inprocess_execution_iterator,
+                execution_context_manager=PlanExecutionContextManager(
+                    job=plan_context.job,
+                    retry_mode=plan_context.retry_mode,
+                    execution_plan=execution_plan,
+                    run_config=plan_context.run_config,
+                    dagster_run=run,
+                    instance=plan_context.instance,
+                    raise_on_error=plan_context.raise_on_error,
+                    output_capture=plan_context.output_capture,
+                ),
+            )
+
+
+@dg.executor(name="day_by_day")
+def day_by_day_executor(_init_context: InitExecutorContext) -> Executor:
+    """Run in the run's own process, one day after the other: a subprocess a step would import everything anew."""
+    return DayByDayExecutor()

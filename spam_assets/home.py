@@ -1,0 +1,97 @@
+"""The home folder: everything that must exist before Dagster and MLflow start, made once and safe to make again.
+
+Not here: what runs in it (`runs`).
+"""
+
+import os
+from datetime import date
+from pathlib import Path
+
+from spam_assets.settings import ENV_FILE, Settings
+from spam_assets.tracking import prepare_tracking_store
+
+DAGSTER_YAML = """\
+# Written once by spam-assets; yours to change.
+telemetry:
+  enabled: false
+
+# stdout and stderr of steps are not captured: that starts two processes a day, and the assets print nothing.
+# Everything they say is in the event log.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+
+# Each run is one process that works through its days; more than two at once only wait for each other's files.
+concurrency:
+  runs:
+    max_concurrent_runs: 2
+
+python_logs:
+  python_log_level: INFO
+"""
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create folders, Dagster's configuration and the MLflow store where they are missing.
+
+    Also exports DAGSTER_HOME, and notes it in `.env` of the working directory, so that plain `dagster dev` there
+    shows the same runs.
+    """
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    if settings.landing is None:
+        Path(settings.landing_url).mkdir(parents=True, exist_ok=True)
+    configuration = settings.dagster_home / "dagster.yaml"
+    if not configuration.exists():
+        configuration.write_text(DAGSTER_YAML, encoding="utf-8")
+    prepare_tracking_store(settings)
+    if "DAGSTER_HOME" not in os.environ:
+        os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+        _note_dagster_home(settings.dagster_home)
+
+
+def _note_dagster_home(dagster_home: Path) -> None:
+    """Add DAGSTER_HOME to `.env` if the file does not set it: `dagster dev` reads it from there."""
+    lines = ENV_FILE.read_text(encoding="utf-8").splitlines() if ENV_FILE.exists() else []
+    if Path("workspace.yaml").exists() and not any(line.startswith("DAGSTER_HOME=") for line in lines):
+        _replace_text(ENV_FILE, [*lines, f"DAGSTER_HOME={dagster_home}"])
+
+
+def widen_day_range(settings: Settings, first: date, last: date, *, open_ended: bool) -> bool:
+    """Make the partitions cover the days that landed; return whether that changed anything.
+
+    The range is kept in the home folder. Days set in the environment or in `.env` stay in force.
+
+    Args:
+        settings: The settings in force.
+        first: Oldest day that landed.
+        last: Newest day that landed.
+        open_ended: Whether mail keeps landing, so that the partitions must grow with the calendar.
+    """
+    known = _read_day_range(settings.range_file)
+    first = min(first, known.get("SPAM_ASSETS_START_DATE", first))
+    known_last = known.get("SPAM_ASSETS_END_DATE", None if known else last)
+    wanted = {"SPAM_ASSETS_START_DATE": first}
+    if not open_ended and known_last is not None:
+        wanted["SPAM_ASSETS_END_DATE"] = max(last, known_last)
+    if wanted == known:
+        return False
+    _replace_text(
+        settings.range_file,
+        ["# The days that landed, noted by spam-assets; .env and the environment win over this file.",
+         *(f"{name}={day.isoformat()}" for name, day in wanted.items())],
+    )  # fmt: skip
+    return True
+
+
+def _read_day_range(path: Path) -> dict[str, date]:
+    if not path.exists():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
+    return {name: date.fromisoformat(value) for name, _, value in pairs if not name.startswith("#")}
+
+
+def _replace_text(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    beside.replace(path)

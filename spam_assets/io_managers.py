@@ -1,0 +1,258 @@
+"""Where assets are stored: one file a day and asset, on disk or at any fsspec URL.
+
+| manager | format | why |
+|---|---|---|
+| frames | Parquet | every tool reads it |
+| features | Arrow IPC | memory-mapped: a window of days costs only the pages that training touches |
+| models | NumPy `.npz` | plain arrays: loading cannot run code |
+
+Not here: what the data means. A file is written beside its place and then renamed, so that no reader ever sees
+half of one, and a file that is missing or damaged is reported with what to do about it.
+"""
+
+import io
+import os
+import uuid
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import dagster as dg
+from upath import UPath
+
+from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from spam_assets.learning.features import MailFeatures
+    from spam_assets.learning.model import SpamModel
+
+LOCAL_PROTOCOLS = ("", "file", "local")
+
+
+class StorageError(dg.Failure):
+    """A stored file is missing or damaged; the description names asset, day, path and remedy."""
+
+
+def write_atomically(path: UPath, content: bytes) -> None:
+    """Write a file so that a reader sees all of it or what was there before.
+
+    Local files are written beside their place, synced and renamed. Object stores publish an object only when its
+    upload is complete.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.protocol not in LOCAL_PROTOCOLS:
+        path.write_bytes(content)
+        return
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(str(beside), "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(str(beside), str(path))
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+class WindowOfDays(Mapping[str, Any]):
+    """The stored days of a window, oldest first; each is read when it is asked for.
+
+    A model streams through its window, so holding every day at once would cost memory for nothing.
+    """
+
+    def __init__(self, manager: "DailyFileIOManager", asset: str, paths: Mapping[str, UPath]) -> None:
+        self._manager = manager
+        self._asset = asset
+        self._paths = dict(sorted(paths.items()))
+
+    def __getitem__(self, day: str) -> Any:
+        return self._manager.load_day(self._asset, day, self._paths[day])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def require(self, day: str) -> None:
+        """Raise StorageError if a day is not stored."""
+        if day not in self._paths:
+            raise StorageError(
+                f"{self._asset} of {day} is not in storage; materialize {self._asset} for {day} first "
+                "(a day whose mail breaks a rule never gets there)"
+            )
+
+    def data_versions(self) -> dict[str, str]:
+        """Return the data version of each day, as it was when the day was stored."""
+        return {day: self._manager.read_data_version(path) for day, path in self._paths.items()}
+
+
+class DailyFileIOManager(dg.UPathIOManager):
+    """One file for each day of an asset.
+
+    An input whose metadata says `allow_missing_partitions` is a window: it arrives as a `WindowOfDays` of the days
+    that are stored, also when that is one day or none. Any other input is one day's value.
+    """
+
+    @abstractmethod
+    def to_bytes(self, value: Any) -> bytes:
+        """Return the file's content; the same value gives the same bytes."""
+
+    @abstractmethod
+    def read_data_version(self, path: UPath) -> str:
+        """Return the data version that the file holds or, where it holds none, that of its value."""
+
+    @abstractmethod
+    def from_path(self, path: UPath) -> Any:
+        """Read the file."""
+
+    def path_of(self, asset: str, day: str) -> UPath:
+        """Return where a day of an asset is stored."""
+        return self._with_extension(self._base_path / asset / day)
+
+    def stored_days(self, asset: str) -> list[str]:
+        """Return the days of an asset that are stored, oldest first."""
+        folder = self._base_path / asset
+        if not folder.exists():
+            return []
+        return sorted(path.stem for path in folder.iterdir() if path.suffix == self.extension)
+
+    def load_day(self, asset: str, day: str, path: UPath | None = None) -> Any:
+        """Read one day of an asset.
+
+        Raises:
+            StorageError: the file is missing or damaged.
+        """
+        path = path or self.path_of(asset, day)
+        try:
+            return self.from_path(path)
+        except FileNotFoundError:
+            raise StorageError(
+                f"{asset} of {day} is not in storage ({path}); materialize {asset} for {day} first"
+            ) from None
+        except Exception as error:
+            raise StorageError(
+                f"{asset} of {day} is damaged ({path}: {type(error).__name__}); "
+                f"materialize {asset} for {day} again"
+            ) from error
+
+    def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
+        content = self.to_bytes(obj)
+        write_atomically(path, content)
+        context.add_output_metadata({"size_bytes": len(content)})
+
+    def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
+        return self.load_day(context.asset_key.to_user_string(), context.asset_partition_key, path)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        if not (context.definition_metadata or {}).get("allow_missing_partitions"):
+            return super().load_input(context)
+        asset = context.asset_key.to_user_string()
+        stored = set(self.stored_days(asset))
+        return WindowOfDays(
+            self, asset, {day: self.path_of(asset, day) for day in context.asset_partition_keys if day in stored}
+        )
+
+
+class FrameIOManager(DailyFileIOManager):
+    """pandas frames as Parquet."""
+
+    extension: ClassVar[str] = ".parquet"
+
+    def to_bytes(self, value: "pd.DataFrame") -> bytes:
+        buffer = io.BytesIO()
+        value.to_parquet(buffer, index=False, compression="zstd")
+        return buffer.getvalue()
+
+    def read_data_version(self, path: UPath) -> str:
+        return fingerprint_frame(self.from_path(path))
+
+    def from_path(self, path: UPath) -> "pd.DataFrame":
+        import pandas as pd
+
+        return pd.read_parquet(io.BytesIO(path.read_bytes()))
+
+    def load_columns(self, asset: str, day: str, columns: list[str]) -> "pd.DataFrame":
+        """Read some columns of one stored day without the cost of the others."""
+        import pyarrow.parquet as pq
+
+        with self.path_of(asset, day).open("rb") as file:
+            return pq.read_table(file, columns=columns).to_pandas()
+
+
+class FeaturesIOManager(DailyFileIOManager):
+    """`MailFeatures` as one Arrow table: a row a message, a list of hashed features for each view."""
+
+    extension: ClassVar[str] = ".arrow"
+    VIEW_PREFIX: ClassVar[str] = "view:"
+    DATA_VERSION: ClassVar[bytes] = b"data_version"
+
+    def to_bytes(self, value: "MailFeatures") -> bytes:
+        import pyarrow as pa
+
+        columns: dict[str, pa.Array] = {
+            "message_id": pa.array(value.message_ids, pa.string()),
+            "label": pa.array(value.labels, pa.int8()),
+        }
+        for name, rows in value.views.items():
+            columns[self.VIEW_PREFIX + name] = pa.LargeListArray.from_arrays(rows.offsets, rows.indices)
+        buffer = io.BytesIO()
+        batch = pa.record_batch(columns)
+        batch = batch.replace_schema_metadata({self.DATA_VERSION: fingerprint_features(value)})
+        with pa.ipc.new_file(buffer, batch.schema) as writer:
+            writer.write_batch(batch)
+        return buffer.getvalue()
+
+    def read_data_version(self, path: UPath) -> str:
+        return self._read_batch(path).schema.metadata[self.DATA_VERSION].decode()
+
+    def from_path(self, path: UPath) -> "MailFeatures":
+        from spam_assets.learning.features import MailFeatures, SparseRows
+
+        batch = self._read_batch(path)
+
+        views = {}
+        for name in batch.schema.names:
+            if name.startswith(self.VIEW_PREFIX):
+                lists = batch.column(name)
+                views[name.removeprefix(self.VIEW_PREFIX)] = SparseRows(
+                    indices=lists.values.to_numpy(), offsets=lists.offsets.to_numpy()
+                )
+        return MailFeatures(
+            message_ids=batch.column("message_id").to_numpy(zero_copy_only=False),
+            labels=batch.column("label").to_numpy(),
+            views=views,
+        )
+
+    @staticmethod
+    def _read_batch(path: UPath) -> "pa.RecordBatch":
+        import pyarrow as pa
+
+        if path.protocol in LOCAL_PROTOCOLS:
+            source = pa.memory_map(str(path))
+        else:
+            source = pa.BufferReader(path.read_bytes())
+        return pa.ipc.open_file(source).get_batch(0)
+
+
+class ModelIOManager(DailyFileIOManager):
+    """`SpamModel` as plain arrays."""
+
+    extension: ClassVar[str] = ".npz"
+
+    def to_bytes(self, value: "SpamModel") -> bytes:
+        from spam_assets.learning.model_file import dump_model
+
+        return dump_model(value)
+
+    def read_data_version(self, path: UPath) -> str:
+        return fingerprint_model(self.from_path(path))
+
+    def from_path(self, path: UPath) -> "SpamModel":
+        from spam_assets.learning.model_file import load_model
+
+        return load_model(path.read_bytes())

@@ -1,0 +1,11 @@
+"""What a mail is: columns, schema, parsing, landing files, quality rules, importers.
+
+Pure: no Dagster, no MLflow, no environment, no clock, no unseeded randomness.
+
+- `columns`: the names of the columns and labels; imports nothing.
+- `parsing`: bytes of a message -> `Message`.
+- `landing`: the files of a landing zone <-> frames.
+- `quality`: the rules that a day of mail must pass, and the ones that only warn.
+- `schema`: the same columns as pandera schemas.
+- `importers`: archives, mail folders and tables -> a landing zone.
+"""

@@ -1,0 +1,137 @@
+"""What people look at in the Dagster UI: previews, shares, tables and pictures, as Dagster metadata."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from spam_assets.mail.columns import (
+    BODY,
+    COLUMN_DESCRIPTIONS,
+    CONTENT_HASH,
+    LABEL,
+    RAW,
+    RECEIVED_AT,
+    SENDER,
+    SPAM,
+    SUBJECT,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spam_assets.learning.features import MailFeatures
+    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.promotion import Decision
+    from spam_assets.mail.landing import LandedDay
+    from spam_assets.tracking import RegisteredVersion
+
+PREVIEW_ROWS = 8
+PREVIEW_CHARACTERS = 80
+
+COLUMN_TYPES = {RECEIVED_AT: "timestamp[us, UTC]", RAW: "binary", CONTENT_HASH: "uint64"}
+
+
+def describe_columns(names: Sequence[str]) -> dg.TableSchema:
+    """Return the column list that the UI shows."""
+    return dg.TableSchema(
+        [dg.TableColumn(name, COLUMN_TYPES.get(name, "string"), COLUMN_DESCRIPTIONS[name]) for name in names]
+    )
+
+
+def describe_mail(frame: "pd.DataFrame") -> dict[str, Any]:
+    """Return row count, spam share and a preview of a day's mail."""
+    spam = int((frame[LABEL] == SPAM).sum())
+    return {
+        "dagster/partition_row_count": len(frame),
+        "spam": spam,
+        "spam_share": spam / len(frame) if len(frame) else 0.0,
+        "preview": dg.MetadataValue.md(preview_mail(frame)),
+    }
+
+
+def describe_landed_day(landed: "LandedDay") -> dict[str, Any]:
+    """Return where a day came from, and what it holds."""
+    return {
+        **describe_mail(landed.frame),
+        "landing_file": dg.MetadataValue.path(landed.path),
+        "landing_file_bytes": landed.size_bytes,
+        "landing_file_sha256": landed.sha256,
+        "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in landed.notes) or "none"),
+    }
+
+
+def preview_mail(frame: "pd.DataFrame") -> str:
+    """Return the first rows as a Markdown table; mail is hostile, so its text can form no markup."""
+    columns = [RECEIVED_AT, LABEL, SENDER, SUBJECT, BODY]
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    for row in frame[columns].head(PREVIEW_ROWS).itertuples(index=False):
+        lines.append("| " + " | ".join(escape_markdown(value) for value in row) + " |")
+    return "\n".join(lines)
+
+
+def escape_markdown(value: object) -> str:
+    """Return a value as one short line in which no character can start Markdown or HTML."""
+    text = "" if value is None else " ".join(str(value)[: 4 * PREVIEW_CHARACTERS].split())
+    if len(text) > PREVIEW_CHARACTERS:
+        text = text[: PREVIEW_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    # `://` is broken up because Markdown turns a bare URL into a link that someone may click.
+    text = text.replace("://", ":\N{ZERO WIDTH SPACE}//")
+    return "".join(f"&#{ord(letter)};" if letter in "\\`*_{}[]()<>#+|!~&" else letter for letter in text)
+
+
+def describe_features(features: "MailFeatures") -> dict[str, Any]:
+    """Return the size of a day's features."""
+    return {
+        "dagster/partition_row_count": len(features),
+        **{f"{name}_per_message": len(rows.indices) / max(len(rows), 1) for name, rows in features.views.items()},
+    }
+
+
+def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> dict[str, Any]:
+    """Return a model's figures on mail it had not learnt, its confusion matrix and its picture."""
+    evaluation = model.evaluation
+    return {
+        "evaluation": picture_metadata(picture, "DET curve and score histogram"),
+        "one_minus_roca_percent": evaluation.one_minus_roca_percent,
+        "recall": evaluation.recall,
+        "fpr": evaluation.fpr,
+        "threshold": evaluation.threshold,
+        "confusion_matrix": dg.MetadataValue.md(
+            "| | called ham | called spam |\n|---|---:|---:|\n"
+            f"| **ham** | {evaluation.true_negatives} | {evaluation.false_positives} |\n"
+            f"| **spam** | {evaluation.false_negatives} | {evaluation.true_positives} |"
+        ),
+        "scored_messages": evaluation.messages,
+        "scored_days": len(evaluation.days),
+        "window_days": len(window),
+        "window_first_day": window[0],
+        "window_last_day": window[-1],
+    }
+
+
+def picture_metadata(svg: str, title: str) -> dg.MarkdownMetadataValue:
+    """Return an SVG as metadata that the UI shows inline."""
+    encoded = base64.b64encode(svg.encode()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
+
+
+def table_of(figures: Mapping[str, object]) -> dg.MarkdownMetadataValue:
+    """Return names and values as a Markdown table."""
+    lines = [f"| {name} | {escape_markdown(value)} |" for name, value in figures.items()]
+    return dg.MetadataValue.md("\n".join(["| | |", "|---|---|", *lines]))
+
+
+def describe_decision(
+    candidate: "RegisteredVersion", champion: "RegisteredVersion | None", decision: "Decision"
+) -> dict[str, Any]:
+    """Return what became of a candidate and why."""
+    return {
+        "model_version": candidate.version,
+        "promoted": decision.promote,
+        "reason": decision.reason,
+        "champion_before": (
+            f"version {champion.version}, trained for {champion.training_date}" if champion else "none"
+        ),
+    }

@@ -1,0 +1,30 @@
+"""The daily partitions: one UTC day each, and the window of days that a model learns from."""
+
+from datetime import datetime, time, timedelta
+
+import dagster as dg
+
+from spam_assets.settings import Settings, load_settings
+
+
+def build_daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
+    """Return the days from the first to the last of the settings, both included.
+
+    Without a last day the partitions grow with the calendar and include today, because a file for today may
+    land at any moment and must find its partition.
+    """
+    start = datetime.combine(settings.start_date, time())
+    if settings.end_date is None:
+        return dg.DailyPartitionsDefinition(start_date=start, timezone="UTC", end_offset=1)
+    end = datetime.combine(settings.end_date + timedelta(days=1), time())  # Dagster's end is exclusive
+    return dg.DailyPartitionsDefinition(start_date=start, end_date=end, timezone="UTC")
+
+
+def build_window_mapping(window_days: int) -> dg.TimeWindowPartitionMapping:
+    """Return the mapping of a day to the `window_days` days that end with it, itself included."""
+    return dg.TimeWindowPartitionMapping(start_offset=1 - window_days, end_offset=0)
+
+
+SETTINGS = load_settings()
+DAYS = build_daily_partitions(SETTINGS)
+WINDOW = build_window_mapping(SETTINGS.window_days)

@@ -1,0 +1,375 @@
+"""MLflow: one run `train-{date}` for each training date, and the registered model with its aliases.
+
+Not here: which model deserves an alias; that rule is `learning.promotion`. Errors that leave this module never
+show the tracking URI, which may hold a password.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from math import isnan
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+# Before MLflow is imported, which reads them once.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import dagster as dg
+from dagster_mlflow import mlflow_tracking
+from dagster_mlflow.resources import MlFlow
+
+from spam_assets.data_versions import fingerprint_model
+from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
+from spam_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.training import TrainingSettings
+
+MODEL_NAME = "spam-classifier"
+CHAMPION = "champion"
+PREVIOUS = "previous"
+CHALLENGER = "challenger"
+TRAINING_DATE = "training_date"
+DATA_VERSION = "data_version"
+MODEL_FILE = "model.npz"
+RUN_FINISHED = "FINISHED"
+RUN_FAILED = "FAILED"
+RECORDED_PACKAGES = ("dagster", "mlflow", "numpy", "pandas", "scikit-learn", "spam-assets")
+
+
+class TrackingError(dg.Failure):
+    """MLflow could not be used; the message says for what, without the tracking URI."""
+
+
+@contextmanager
+def secret_kept(tracking_uri: str, doing: str) -> Iterator[None]:
+    """Replace an error that would show the tracking URI's secret by one that does not."""
+    try:
+        yield
+    except Exception as error:
+        if "@" not in urlsplit(tracking_uri).netloc:
+            raise
+        raise TrackingError(
+            f"MLflow failed while {doing} ({type(error).__name__}); "
+            "check that MLFLOW_TRACKING_URI is right and its server answers"
+        ) from None
+
+
+def prepare_tracking_store(settings: Settings) -> None:
+    """Create the local MLflow database and the experiment once, whoever comes first.
+
+    Creating the database takes seconds and must not happen in two processes at once, hence the lock.
+    """
+    if settings.has_own_tracking_server:
+        return
+    from filelock import FileLock
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with FileLock(settings.home / "mlflow.lock"):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(settings.tracking_uri)
+        if client.get_experiment_by_name(settings.experiment) is None:
+            client.create_experiment(
+                settings.experiment, artifact_location=settings.artifact_folder.as_uri()
+            )
+
+
+class TrainingMlFlow(MlFlow):
+    """dagster-mlflow's resource with one MLflow run for each training date.
+
+    dagster-mlflow opens one run when the resource starts and keeps it for the whole Dagster run. A backfill trains
+    many dates in one Dagster run, and a date whose window is too small trains nothing, so here a run opens when a
+    date's training has something to record and ends with what became of that date.
+    """
+
+    dagster_url: str
+    mlflow_url: str
+
+    def _setup(self) -> None:
+        """Open nothing yet; `training_run` does."""
+
+    @contextmanager
+    def training_run(self, day: str, nothing_trained: type[Exception]) -> Iterator[str]:
+        """Open the MLflow run `train-{day}`, yield its id, and end it as FINISHED or FAILED.
+
+        When `nothing_trained` is raised inside, the run is removed again and the error goes on.
+        """
+        client: MlflowClient = self.tracking_client
+        tags = {
+            "mlflow.source.name": "spam_assets",
+            "dagster_run_id": self.dagster_run_id,  # the tag by which dagster-mlflow finds runs
+            "dagster_run_url": f"{self.dagster_url}/runs/{self.dagster_run_id}",
+            TRAINING_DATE: day,
+        }
+        with secret_kept(self.tracking_uri, "opening a run"):
+            run = client.create_run(self.experiment.experiment_id, run_name=f"train-{day}", tags=tags)
+        run_id: str = run.info.run_id
+        try:
+            yield run_id
+        except nothing_trained:
+            client.delete_run(run_id)
+            raise
+        except BaseException:
+            client.set_terminated(run_id, RUN_FAILED)
+            raise
+        client.set_terminated(run_id, RUN_FINISHED)
+
+    def log_training(
+        self,
+        run_id: str,
+        day: str,
+        model: "SpamModel",
+        settings: "TrainingSettings",
+        window: Mapping[str, str],
+        picture: str,
+    ) -> None:
+        """Log a training to its open run: parameters, metrics, the window read, the picture and the model.
+
+        `window` maps each day that was read to its data version.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        parameters = {
+            TRAINING_DATE: day,
+            "window_first_day": min(window),
+            "window_last_day": max(window),
+            "window_days": len(window),
+            "features_version": FEATURES_VERSION,
+            "model_version": MODEL_VERSION,
+            **asdict(settings),
+            **{f"version_{package}": version(package) for package in RECORDED_PACKAGES},
+        }
+        now_milliseconds = int(time.time() * 1000)
+        client: MlflowClient = self.tracking_client
+        with secret_kept(self.tracking_uri, f"recording train-{day}"):
+            client.log_batch(
+                run_id,
+                metrics=[
+                    Metric(name, float(value), now_milliseconds, 0)
+                    for name, value in asdict(model.evaluation).items()
+                    if isinstance(value, int | float) and not isnan(value)
+                ],
+                params=[Param(name, str(value)) for name, value in parameters.items()],
+                tags=[RunTag(DATA_VERSION, fingerprint_model(model))],
+            )
+            client.log_text(run_id, picture, "evaluation.svg")
+            client.log_dict(run_id, dict(window), "window.json")
+            self._log_model(run_id, model)
+
+    def url_of(self, run_id: str) -> str:
+        """Return where MLflow's UI shows a run."""
+        return f"{self.mlflow_url}/#/experiments/{self.experiment.experiment_id}/runs/{run_id}"
+
+    def _log_model(self, run_id: str, model: "SpamModel") -> None:
+        import mlflow
+
+        from spam_assets.learning.model_file import dump_model
+        from spam_assets.model_package import (
+            LOADER_MODULE,
+            build_signature,
+            copy_serving_code,
+            list_requirements,
+        )
+
+        with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_id=run_id, log_system_metrics=False):
+            path = Path(folder) / MODEL_FILE
+            path.write_bytes(dump_model(model))
+            mlflow.pyfunc.log_model(
+                name="model",
+                loader_module=LOADER_MODULE,
+                data_path=str(path),
+                code_paths=[str(copy_serving_code(Path(folder)))],
+                pip_requirements=list_requirements(),
+                signature=build_signature(),
+            )
+
+
+TRACKING_URI_VARIABLE = "SPAM_ASSETS_TRACKING_URI_IN_USE"
+"""Dagster shows the config of a resource: it is given the name of this variable instead of the URI."""
+
+
+def build_mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
+    """Return dagster-mlflow's `mlflow_tracking`, but with one MLflow run for each training date."""
+    os.environ[TRACKING_URI_VARIABLE] = settings.tracking_uri
+
+    @dg.resource(config_schema=mlflow_tracking.config_schema, description=TrainingMlFlow.__doc__)
+    def daily_mlflow_tracking(context: dg.InitResourceContext) -> TrainingMlFlow:
+        prepare_tracking_store(settings)
+        with secret_kept(settings.tracking_uri, "opening the experiment"):
+            mlflow = TrainingMlFlow(context)
+        mlflow.dagster_url = settings.dagster_url
+        mlflow.mlflow_url = settings.mlflow_url
+        return mlflow
+
+    return daily_mlflow_tracking.configured(
+        {
+            "experiment_name": settings.experiment,
+            "mlflow_tracking_uri": {"env": TRACKING_URI_VARIABLE},
+            "env": {},
+            "extra_tags": {},
+        }
+    )
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of the registered model."""
+
+    version: int
+    training_date: str
+    run_id: str
+    aliases: tuple[str, ...]
+
+
+class ModelRegistry:
+    """The registered model `spam-classifier`: its versions and aliases."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @property
+    def _client(self) -> "MlflowClient":
+        from mlflow import MlflowClient
+
+        prepare_tracking_store(self._settings)
+        return MlflowClient(self._settings.tracking_uri)
+
+    def versions(self) -> list[RegisteredVersion]:
+        """Return all versions, oldest first, with their aliases."""
+        with self._guard("reading the registered versions"):
+            client = self._client
+            aliases: dict[int, list[str]] = {}
+            for model in client.search_registered_models(f"name = '{MODEL_NAME}'"):
+                for alias, version in model.aliases.items():
+                    aliases.setdefault(int(version), []).append(alias)
+            found: list[RegisteredVersion] = []
+            token: str | None = None
+            while True:
+                page = client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=1000, page_token=token)
+                found += [_describe_version(version, aliases) for version in page]
+                token = page.token
+                if not token:
+                    return sorted(found, key=lambda version: version.version)
+
+    def aliased(self, alias: str) -> RegisteredVersion | None:
+        """Return the version that an alias points to, or None."""
+        from mlflow.exceptions import MlflowException
+
+        with self._guard(f"reading alias {alias}"):
+            try:
+                version = self._client.get_model_version_by_alias(MODEL_NAME, alias)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+        return _describe_version(version, {int(version.version): list(version.aliases)})
+
+    def load_model(self, version: RegisteredVersion) -> "SpamModel":
+        """Read a version's weights from its artifact; no code of the artifact is run."""
+        from mlflow.artifacts import download_artifacts
+
+        from spam_assets.learning.model_file import load_model
+
+        with self._guard(f"loading version {version.version}"):
+            path = download_artifacts(
+                f"models:/{MODEL_NAME}/{version.version}/data/{MODEL_FILE}",
+                tracking_uri=self._settings.tracking_uri,
+            )
+        return load_model(Path(path).read_bytes())
+
+    def training_run_of(self, training_date: str, data_version: str) -> str:
+        """Return the id of the newest finished run that trained this very model.
+
+        Raises:
+            TrackingError: there is none.
+        """
+        with self._guard("looking for a training run"):
+            client = self._client
+            experiment = client.get_experiment_by_name(self._settings.experiment)
+            runs = client.search_runs(
+                [experiment.experiment_id] if experiment else [],
+                f"tags.{TRAINING_DATE} = '{training_date}' and tags.{DATA_VERSION} = '{data_version}' "
+                "and attributes.status = 'FINISHED'",
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+            )
+        if not runs:
+            raise TrackingError(
+                f"MLflow has no finished run train-{training_date} of the stored model; "
+                f"materialize trained_model of {training_date} again"
+            )
+        return str(runs[0].info.run_id)
+
+    def register(self, training_date: str, data_version: str) -> RegisteredVersion:
+        """Register the model of a training run as a new version; the same model is registered once."""
+        from mlflow.exceptions import MlflowException
+
+        run_id = self.training_run_of(training_date, data_version)
+        with self._guard("registering a version"):
+            client = self._client
+            same_date = client.search_model_versions(
+                f"name = '{MODEL_NAME}' and tags.{TRAINING_DATE} = '{training_date}'"
+            )
+            for known in same_date:
+                if known.tags.get(DATA_VERSION) == data_version:
+                    return _describe_version(known, {})
+            try:
+                client.create_registered_model(MODEL_NAME)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            version = client.create_model_version(
+                MODEL_NAME,
+                f"runs:/{run_id}/model",
+                run_id=run_id,
+                tags={TRAINING_DATE: training_date, DATA_VERSION: data_version},
+            )
+        return _describe_version(version, {})
+
+    def carry_out(
+        self, promote: bool, candidate: RegisteredVersion, champion: RegisteredVersion | None
+    ) -> None:
+        """Move the aliases as decided.
+
+        A promoted candidate becomes champion and the old one `previous`; a refused one that is newer than the
+        champion becomes `challenger`.
+        """
+        if champion is not None and candidate.version == champion.version:
+            return
+        if promote:
+            if champion is not None:
+                self.point(PREVIOUS, champion.version)
+            self.point(CHAMPION, candidate.version)
+        elif champion is None or candidate.training_date > champion.training_date:
+            self.point(CHALLENGER, candidate.version)
+
+    def point(self, alias: str, version: int) -> None:
+        """Point an alias to a version."""
+        with self._guard(f"moving alias {alias}"):
+            self._client.set_registered_model_alias(MODEL_NAME, alias, str(version))
+
+    def metrics_of(self, run_id: str) -> dict[str, float]:
+        """Return the metrics of a training run."""
+        with self._guard("reading metrics"):
+            return dict(self._client.get_run(run_id).data.metrics)
+
+    def _guard(self, doing: str) -> Any:
+        return secret_kept(self._settings.tracking_uri, doing)
+
+
+def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:
+    number = int(version.version)
+    return RegisteredVersion(
+        number, version.tags.get(TRAINING_DATE, ""), version.run_id, tuple(sorted(aliases.get(number, [])))
+    )

@@ -1,0 +1,253 @@
+"""The pipeline on a real Dagster instance, a real MLflow store and real files."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from spam_assets.settings import Settings
+from spam_assets_tests.conftest import day_text, make_mail
+from spam_assets_tests.pipeline import check_results, failure_text, materialized, run_days, stores
+
+LandDay = Callable[..., Path]
+EVERY_ASSET = ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model")
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        yield instance
+
+
+def test_a_range_of_days_goes_from_landing_to_a_champion(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(5)]
+    for day in days:
+        land_day(day)
+
+    run = run_days(settings, instance, days[0], days[-1])
+
+    assert run.is_success
+    for asset in ("raw_mail", "validated_mail", "mail_features"):
+        assert materialized(instance, asset) == days
+    trained = materialized(instance, "trained_model")
+    assert trained
+    assert materialized(instance, "registered_model") == trained
+    from spam_assets.tracking import CHAMPION, ModelRegistry
+
+    champion = ModelRegistry(settings).aliased(CHAMPION)
+    assert champion is not None
+    assert champion.training_date in trained
+
+
+def test_running_twice_gives_the_same_bytes_and_no_second_version(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(4)]
+    for day in days:
+        land_day(day)
+    from spam_assets.tracking import ModelRegistry
+
+    def stored_bytes() -> dict[str, bytes]:
+        files = sorted(Path(settings.storage_url).rglob("*.*"))
+        return {str(path.relative_to(settings.storage_url)): path.read_bytes() for path in files}
+
+    run_days(settings, instance, days[0], days[-1])
+    first, first_versions = stored_bytes(), ModelRegistry(settings).versions()
+    run_days(settings, instance, days[0], days[-1])
+
+    assert len(first) > 12
+    assert stored_bytes() == first
+    assert ModelRegistry(settings).versions() == first_versions
+
+
+def test_one_run_a_day_and_one_run_for_all_give_the_same_data_versions(
+    settings: Settings, tmp_path: Path, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(3)]
+    for day in days:
+        land_day(day)
+
+    def versions(instance: dg.DagsterInstance) -> dict[tuple[str, str], str]:
+        found = {}
+        for asset in ("validated_mail", "mail_features", "trained_model"):
+            for day in materialized(instance, asset):
+                event = instance.get_latest_data_version_record(dg.AssetKey(asset), partition_key=day)
+                assert event is not None
+                tags = event.asset_materialization.tags  # type: ignore[union-attr]
+                found[asset, day] = tags["dagster/data_version"]
+        return found
+
+    results = []
+    for name, ranges in (("all", [(days[0], days[-1])]), ("single", [(day, day) for day in days])):
+        (tmp_path / name).mkdir()
+        with dg.instance_for_test(temp_dir=str(tmp_path / name)) as instance:
+            for first, last in ranges:
+                run_days(settings, instance, first, last)
+            results.append(versions(instance))
+    assert results[0] == results[1]
+    assert len(results[0]) >= 7
+
+
+def test_a_bad_day_in_the_middle_fails_alone_and_no_window_reads_it(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(4)]
+    for day in days:
+        land_day(day)
+    bad = make_mail(days[2], messages=100)
+    bad.loc[:5, "label"] = None
+    land_day(days[2], bad)
+
+    run = run_days(settings, instance, days[0], days[-1])
+
+    good = [day for day in days if day != days[2]]
+    assert not run.is_success
+    assert materialized(instance, "raw_mail") == days
+    for asset in ("validated_mail", "mail_features"):
+        assert materialized(instance, asset) == good
+    assert days[-1] in materialized(instance, "registered_model")
+    evaluation = check_results_of_day(instance, run, "columns_are_present", days[2])
+    assert not evaluation.passed
+    assert "label" in (evaluation.description or "")
+    assert "6.0% missing" in (evaluation.description or "")
+    assert window_of(settings, days[-1]) == good
+
+
+def test_a_bad_day_stays_out_of_later_runs_that_select_only_what_follows(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    day = day_text(0)
+    mail = make_mail(day)
+    mail.loc[3, "label"] = "spamm"
+    land_day(day, mail)
+
+    run_days(settings, instance, day, selection=["raw_mail"])
+    run = run_days(settings, instance, day, selection=["validated_mail", "mail_features"])
+
+    assert not run.is_success
+    assert "spamm" in failure_text(instance, run)
+    assert materialized(instance, "validated_mail") == []
+
+
+def test_a_good_day_that_lands_again_bad_keeps_its_last_good_version(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    day = day_text(0)
+    land_day(day)
+    run_days(settings, instance, day)
+    frames, _, _ = stores(settings)
+    before = frames.path_of("validated_mail", day).read_bytes()
+
+    bad = make_mail(day)
+    bad["message_id"] = "same"
+    land_day(day, bad)
+    run = run_days(settings, instance, day)
+
+    assert not run.is_success
+    assert frames.path_of("validated_mail", day).read_bytes() == before
+
+
+def test_a_day_on_which_nothing_landed_makes_nothing_and_says_so(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    land_day(day_text(0))
+    run = run_days(settings, instance, day_text(1))
+
+    assert run.is_success
+    assert all(not materialized(instance, asset) for asset in EVERY_ASSET)
+    (observation,) = instance.fetch_observations(dg.AssetKey("raw_mail"), limit=5).records
+    assert observation.partition_key == day_text(1)
+    assert day_text(1) in str(observation.asset_observation.metadata["skipped"].value)  # type: ignore[union-attr]
+
+
+def test_a_window_with_too_little_of_a_class_is_skipped_with_the_reason(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    day = day_text(0)
+    land_day(day, make_mail(day, messages=30, spam_share=0.0))
+    run = run_days(settings, instance, day)
+
+    assert run.is_success
+    assert materialized(instance, "mail_features") == [day]
+    assert materialized(instance, "trained_model") == []
+    (observation,) = instance.fetch_observations(dg.AssetKey("trained_model"), limit=5).records
+    assert "0 spam" in str(observation.asset_observation.metadata["skipped"].value)  # type: ignore[union-attr]
+    assert training_runs(settings) == []
+
+
+def test_each_training_date_of_a_run_has_its_own_finished_mlflow_run(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(4)]
+    for day in days:
+        land_day(day)
+    run = run_days(settings, instance, days[0], days[-1])
+
+    runs = training_runs(settings)
+    trained = materialized(instance, "trained_model")
+    assert sorted(found.info.run_name for found in runs) == [f"train-{day}" for day in trained]
+    for found in runs:
+        assert found.info.status == "FINISHED"
+        assert found.data.tags["dagster_run_id"] == run.run_id
+        assert found.data.params["training_date"] == found.info.run_name.removeprefix("train-")
+        assert 0 <= found.data.metrics["one_minus_roca_percent"] <= 100
+
+
+def test_a_model_that_is_asked_for_on_a_day_without_features_says_what_to_do(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    for offset in range(3):
+        land_day(day_text(offset))
+    run_days(settings, instance, day_text(0), day_text(2))
+    run = run_days(settings, instance, day_text(3), selection=["trained_model"])
+
+    assert not run.is_success
+    assert f"mail_features of {day_text(3)} is not in storage" in failure_text(instance, run)
+
+
+def test_a_backfill_of_old_days_never_moves_the_champion_back(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(5)]
+    for day in days:
+        land_day(day)
+    from spam_assets.tracking import CHAMPION, ModelRegistry
+
+    run_days(settings, instance, days[0], days[-1])
+    champion = ModelRegistry(settings).aliased(CHAMPION)
+    run_days(settings, instance, days[1], days[3])
+
+    assert champion is not None
+    assert ModelRegistry(settings).aliased(CHAMPION) == champion
+
+
+def check_results_of_day(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, name: str, day: str
+) -> dg.AssetCheckEvaluation:
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        assert entry.dagster_event is not None
+        evaluation = entry.dagster_event.asset_check_evaluation_data
+        if evaluation.check_name == name and evaluation.partition == day:
+            return evaluation
+    raise AssertionError(f"no evaluation of {name} for {day}; found {sorted(check_results(instance, run))}")
+
+
+def window_of(settings: Settings, day: str) -> list[str]:
+    """The days that the MLflow run of a training date says it read."""
+    import json
+
+    from mlflow.artifacts import load_text
+
+    (run,) = [found for found in training_runs(settings) if found.info.run_name == f"train-{day}"]
+    return sorted(json.loads(load_text(f"{run.info.artifact_uri}/window.json")))
+
+
+def training_runs(settings: Settings) -> list:  # type: ignore[type-arg]
+    from mlflow import MlflowClient
+
+    client = MlflowClient(settings.tracking_uri)
+    experiment = client.get_experiment_by_name(settings.experiment)
+    return list(client.search_runs([experiment.experiment_id])) if experiment else []

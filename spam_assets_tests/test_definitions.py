@@ -1,0 +1,90 @@
+"""The code location as Dagster sees it, loaded in fresh processes."""
+
+import os
+import subprocess
+import sys
+
+from spam_assets_tests.conftest import PROJECT
+
+CONTRACT = {
+    "raw_mail": set(),
+    "validated_mail": {"raw_mail"},
+    "mail_features": {"validated_mail"},
+    "trained_model": {"mail_features"},
+    "registered_model": {"trained_model", "mail_features"},
+}
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, env={**os.environ, **environment},
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+def test_the_asset_graph_is_the_one_of_the_contract() -> None:
+    from spam_assets.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    found = {
+        key.to_user_string(): {parent.to_user_string() for parent in graph.get(key).parent_keys}
+        for key in graph.materializable_asset_keys
+    }
+    assert found == CONTRACT
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        assert node.partitions_def is not None
+        assert node.description
+        assert node.owners
+        assert node.group_name in {"mail", "learning"}
+
+
+def test_every_rule_that_guards_a_model_is_a_blocking_check() -> None:
+    from spam_assets.definitions import defs
+
+    specs = {spec.name: spec for check in defs.asset_checks or [] for spec in check.check_specs}  # type: ignore[union-attr]
+    assert {name for name, spec in specs.items() if spec.blocking} == {
+        "frame_has_mail_schema",
+        "columns_are_present",
+        "labels_are_known",
+        "message_ids_are_unique",
+        "dates_are_inside_partition",
+        "day_has_messages",
+    }
+    assert len(specs) == 10
+
+
+def test_definitions_load_in_a_fresh_process_without_a_warning_or_heavy_imports() -> None:
+    done = run_python(
+        "import sys; from spam_assets.definitions import defs; defs.resolve_asset_graph()\n"
+        "print(sorted({'sklearn', 'matplotlib', 'numba', 'scipy'} & set(sys.modules)))"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+    assert "Warning" not in done.stderr
+
+
+def test_a_start_after_the_end_is_one_clear_sentence() -> None:
+    done = run_python(
+        "from spam_assets.cli import main; import sys; sys.argv = ['spam-assets', 'models']; main()",
+        SPAM_ASSETS_START_DATE="2024-02-01",
+        SPAM_ASSETS_END_DATE="2024-01-01",
+    )
+    assert done.returncode == 1
+    assert "SPAM_ASSETS_END_DATE (2024-01-01) is before SPAM_ASSETS_START_DATE (2024-02-01)" in done.stderr.replace(
+        "\n", " "
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_the_tracking_uri_is_shown_nowhere_in_the_definitions() -> None:
+    done = run_python(
+        "from spam_assets.definitions import defs\n"
+        "from dagster._core.remote_representation.external_data import RepositorySnap\n"
+        "from dagster._serdes import serialize_value\n"
+        "print(serialize_value(RepositorySnap.from_def(defs.get_repository_def())))",
+        MLFLOW_TRACKING_URI="https://user:hunter2@mlflow.example.com",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "raw_mail" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr

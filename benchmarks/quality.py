@@ -3,11 +3,11 @@
     python -m benchmarks.quality [--landing DIR] [--json FILE] [--plot FILE] [--columns-only]
 
 For every day in order a filter scores mail that it has not seen, then learns it. The scores of all days from
-``--from-day`` on are pooled into one ROC curve. Every filter runs in a process of its own: its CPU seconds and
-its peak memory are of that process. Reading the landing zone is not counted as CPU.
+``--from-day`` on are pooled into one ROC curve. Every filter runs in a process of its own, whose CPU seconds
+and peak memory are shown; reading the landing zone is not counted as CPU.
 
-All filters get the same mail: bogofilter the raw message, or one made of the columns where there is no raw one;
-the others the headers of the raw message, or From, To and Subject where there is none, and the decoded body.
+All filters get the same mail: bogofilter the raw message, or one made of the columns where there is no raw
+one; the others the raw message's headers, or From, To and Subject where there is none, and the decoded body.
 Retraining scikit-learn's models every day would take an hour, so they learn every third day only.
 """
 
@@ -425,7 +425,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], title: str) -> None:
             f"{row['score_cpu_seconds']:.1f}",
             f"{row['peak_memory_mb']:.0f}",
         )
-    console = Console(width=None if sys.stdout.isatty() else 130)
+    console = Console(width=None if sys.stdout.isatty() else 150)
     console.print(table)
 
 

@@ -10,7 +10,6 @@ import dagster as dg
 import pandas as pd
 
 from spam_assets.mail.quality import BLOCKING_RULES, WARNING_RULES, Verdict, judge_day, warn_about_day
-from spam_assets.metadata import table_of
 from spam_assets.partitions import DAYS
 from spam_assets.resources import MailHistory
 
@@ -51,5 +50,5 @@ def raw_mail_quality(
                 passed=verdict.passed,
                 severity=severity,
                 description=verdict.sentence,
-                metadata={"figures": table_of(verdict.figures)},
+                metadata=dict(verdict.figures),
             )

@@ -1,12 +1,13 @@
 """`spam-assets`: the person's front door. Parses, calls, prints; Dagster and MLflow are imported only where used."""
 
+import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import ValidationError
@@ -19,7 +20,8 @@ from spam_assets.settings import Settings, load_settings
 if TYPE_CHECKING:
     import dagster as dg
 
-    from spam_assets.mail.importers import LandingSummary
+    from spam_assets.mail.importers import LabelledMessage, LandingSummary
+    from spam_assets.mail.landing import LandingZone
     from spam_assets.runs import DayOutcome
     from spam_assets.tracking import RegisteredVersion
 
@@ -161,13 +163,15 @@ def land_csv(
     _finish_landing(settings, summary)
 
 
-def _landing_zone(settings: Settings) -> Any:
+def _landing_zone(settings: Settings) -> "LandingZone":
+    from spam_assets.home import prepare_landing
     from spam_assets.mail.landing import LandingZone
 
+    prepare_landing(settings)
     return LandingZone(settings.landing_url)
 
 
-def _land_messages(messages: Any, file_format: str) -> None:
+def _land_messages(messages: "Iterable[LabelledMessage]", file_format: str) -> None:
     from spam_assets.mail.importers import land_messages
 
     settings = load_settings()
@@ -210,6 +214,8 @@ def _open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
     from spam_assets.home import prepare_home
 
     settings = load_settings()
+    for library in ("dagster", "mlflow", "alembic"):  # what matters is printed here, or stands in the event log
+        logging.getLogger(library).setLevel(logging.ERROR)
     prepare_home(settings)
     from dagster import DagsterInstance
 
@@ -284,10 +290,9 @@ def _run_landed_days(
     todo = landed if everything else find_unfinished_days(instance, landed)
     outcomes: list[DayOutcome] = []
     with _progress("running") as report:
-        for first_of_run, last_of_run in split_into_ranges(todo, landed, settings.days_per_run):
+        for first_of_run, last_of_run in split_into_ranges(todo, settings.days_per_run):
             for outcome in materialize_days(instance, first_of_run, last_of_run):
-                if outcome.day in landed:
-                    outcomes.append(outcome)
+                outcomes.append(outcome)
                 report(len(outcomes), len(todo), f"days, {outcome.day}")
     return outcomes
 

@@ -38,8 +38,7 @@ def prepare_home(settings: Settings) -> None:
     shows the same runs.
     """
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
-    if settings.landing is None:
-        Path(settings.landing_url).mkdir(parents=True, exist_ok=True)
+    prepare_landing(settings)
     configuration = settings.dagster_home / "dagster.yaml"
     if not configuration.exists():
         configuration.write_text(DAGSTER_YAML, encoding="utf-8")
@@ -47,6 +46,12 @@ def prepare_home(settings: Settings) -> None:
     if "DAGSTER_HOME" not in os.environ:
         os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
         _note_dagster_home(settings.dagster_home)
+
+
+def prepare_landing(settings: Settings) -> None:
+    """Create the landing zone of the home folder; one of your own must exist, so that a typing error shows."""
+    if settings.landing is None:
+        Path(settings.landing_url).mkdir(parents=True, exist_ok=True)
 
 
 def _note_dagster_home(dagster_home: Path) -> None:

@@ -1,7 +1,7 @@
 """What people look at in the Dagster UI: previews, shares, tables and pictures, as Dagster metadata."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -115,12 +115,6 @@ def picture_metadata(svg: str, title: str) -> dg.MarkdownMetadataValue:
     """Return an SVG as metadata that the UI shows inline."""
     encoded = base64.b64encode(svg.encode()).decode()
     return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
-
-
-def table_of(figures: Mapping[str, object]) -> dg.MarkdownMetadataValue:
-    """Return names and values as a Markdown table."""
-    lines = [f"| {name} | {escape_markdown(value)} |" for name, value in figures.items()]
-    return dg.MetadataValue.md("\n".join(["| | |", "|---|---|", *lines]))
 
 
 def describe_decision(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
@@ -56,23 +57,18 @@ def materialize_days(instance: dg.DagsterInstance, first: str, last: str) -> Ite
         yield outcome
 
 
-def split_into_ranges(days: Iterable[str], landed_days: Sequence[str], most_days: int) -> list[tuple[str, str]]:
-    """Group some of the landed days into ranges (first, last) for one run each, at most `most_days` days in each.
+def split_into_ranges(days: Iterable[str], most_days: int) -> list[tuple[str, str]]:
+    """Group days into ranges (first, last) of successive days, one run each, at most `most_days` days long.
 
-    A range may span days on which nothing landed (a run passes over them), but no landed day that is not wanted.
+    A range holds no other day: what a run covers without making it, Dagster shows as skipped.
     """
-    wanted = set(days)
-    ranges: list[list[str]] = []
-    is_open = False
-    for day in sorted(landed_days):
-        if day not in wanted:
-            is_open = False
-        elif is_open and len(ranges[-1]) < most_days:
+    ranges: list[list[date]] = []
+    for day in sorted(map(date.fromisoformat, days)):
+        if ranges and len(ranges[-1]) < most_days and ranges[-1][-1] + timedelta(days=1) == day:
             ranges[-1].append(day)
         else:
             ranges.append([day])
-            is_open = True
-    return [(days_of_range[0], days_of_range[-1]) for days_of_range in ranges]
+    return [(members[0].isoformat(), members[-1].isoformat()) for members in ranges]
 
 
 def find_unfinished_days(instance: dg.DagsterInstance, landed_days: Sequence[str]) -> list[str]:

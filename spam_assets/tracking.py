@@ -7,6 +7,7 @@ show the tracking URI, which may hold a password.
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -30,6 +31,7 @@ from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
     from spam_assets.learning.model import SpamModel
@@ -41,6 +43,7 @@ PREVIOUS = "previous"
 CHALLENGER = "challenger"
 TRAINING_DATE = "training_date"
 DATA_VERSION = "data_version"
+MODEL_URI = "model_uri"
 MODEL_FILE = "model.npz"
 RUN_FINISHED = "FINISHED"
 RUN_FAILED = "FAILED"
@@ -165,13 +168,14 @@ class TrainingMlFlow(MlFlow):
             )
             client.log_text(run_id, picture, "evaluation.svg")
             client.log_dict(run_id, dict(window), "window.json")
-            self._log_model(run_id, model)
+            client.set_tag(run_id, MODEL_URI, self._log_model(run_id, model))
 
     def url_of(self, run_id: str) -> str:
         """Return where MLflow's UI shows a run."""
         return f"{self.mlflow_url}/#/experiments/{self.experiment.experiment_id}/runs/{run_id}"
 
-    def _log_model(self, run_id: str, model: "SpamModel") -> None:
+    def _log_model(self, run_id: str, model: "SpamModel") -> str:
+        """Log the model and return its URI, which resolves faster than `runs:/{run_id}/model`."""
         import mlflow
 
         from spam_assets.learning.model_file import dump_model
@@ -182,10 +186,16 @@ class TrainingMlFlow(MlFlow):
             list_requirements,
         )
 
-        with tempfile.TemporaryDirectory() as folder, mlflow.start_run(run_id=run_id, log_system_metrics=False):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            mlflow.start_run(run_id=run_id, log_system_metrics=False),
+            warnings.catch_warnings(),
+        ):
+            # The signature is stated; an example would only be run through the model to infer it once more.
+            warnings.filterwarnings("ignore", message=".*An input example was not provided")
             path = Path(folder) / MODEL_FILE
             path.write_bytes(dump_model(model))
-            mlflow.pyfunc.log_model(
+            logged = mlflow.pyfunc.log_model(
                 name="model",
                 loader_module=LOADER_MODULE,
                 data_path=str(path),
@@ -193,6 +203,7 @@ class TrainingMlFlow(MlFlow):
                 pip_requirements=list_requirements(),
                 signature=build_signature(),
             )
+        return str(logged.model_uri)
 
 
 TRACKING_URI_VARIABLE = "SPAM_ASSETS_TRACKING_URI_IN_USE"
@@ -288,8 +299,8 @@ class ModelRegistry:
             )
         return load_model(Path(path).read_bytes())
 
-    def training_run_of(self, training_date: str, data_version: str) -> str:
-        """Return the id of the newest finished run that trained this very model.
+    def training_run_of(self, training_date: str, data_version: str) -> "Run":
+        """Return the newest finished run that trained this very model.
 
         Raises:
             TrackingError: there is none.
@@ -309,13 +320,13 @@ class ModelRegistry:
                 f"MLflow has no finished run train-{training_date} of the stored model; "
                 f"materialize trained_model of {training_date} again"
             )
-        return str(runs[0].info.run_id)
+        return runs[0]
 
     def register(self, training_date: str, data_version: str) -> RegisteredVersion:
         """Register the model of a training run as a new version; the same model is registered once."""
         from mlflow.exceptions import MlflowException
 
-        run_id = self.training_run_of(training_date, data_version)
+        run = self.training_run_of(training_date, data_version)
         with self._guard("registering a version"):
             client = self._client
             same_date = client.search_model_versions(
@@ -331,8 +342,8 @@ class ModelRegistry:
                     raise
             version = client.create_model_version(
                 MODEL_NAME,
-                f"runs:/{run_id}/model",
-                run_id=run_id,
+                run.data.tags[MODEL_URI],
+                run_id=run.info.run_id,
                 tags={TRAINING_DATE: training_date, DATA_VERSION: data_version},
             )
         return _describe_version(version, {})

@@ -95,8 +95,11 @@ def prepared_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, landing: Path, prepared_mlflow: Path) -> Settings:
+def settings(
+    tmp_path: Path, landing: Path, prepared_mlflow: Path, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
     """Settings with a home folder of their own and an empty MLflow store."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow exports the one that was used last
     home = tmp_path / "home"
     shutil.copy(prepared_mlflow, home / "mlflow.db")
     return Settings(home=home, start_date=FIRST_DAY, end_date=date(2024, 3, 31))

@@ -16,8 +16,8 @@ from spam_assets.learning.evaluation import Evaluation
 from spam_assets.learning.features import PATTERNS, WORDS, MailFeatures
 from spam_assets.learning.versions import FEATURES_VERSION
 
-EVIDENCE_SHARE = 0.4
-"""Margin = linear margin of the patterns + 0.4 x mean log-odds of the words."""
+EVIDENCE_SHARE = 0.5
+"""Margin = linear margin of the patterns + 0.5 x mean log-odds of the words."""
 
 EVIDENCE_PRIOR = 2.0
 """So many neutral words are added to every message: two known words alone do not judge it."""

@@ -137,6 +137,11 @@ class StreamingLearner:
         self._replay: deque[Lesson] = deque()  # oldest first
         self._phase = 0.0
 
+    @property
+    def buffered_messages(self) -> int:
+        """Messages kept for revisits."""
+        return sum(len(past) for past in self._replay)
+
     def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Margin of each message, as ``SpamModel`` computes it: above 0 leans to spam."""
         patterns, words = features.views[PATTERNS], features.views[WORDS]
@@ -156,13 +161,12 @@ class StreamingLearner:
         lesson = Lesson(patterns, labels, np.zeros(len(labels)))
         lesson.descend(self.weights, self._settings.cost, Sweep(0.0, 1.0))
         self._replay.append(lesson.newest(self._settings.replay_messages))
-        buffered = sum(len(past) for past in self._replay)
-        while buffered > self._settings.replay_messages:
-            buffered -= len(self._replay.popleft())
+        while self.buffered_messages > self._settings.replay_messages:
+            self._replay.popleft()
 
         self._phase = (self._phase + GOLDEN_RATIO) % 1.0
         wanted = max(int(self._settings.revisits * len(labels)), self._settings.least_revisits)
-        stride = max(buffered / wanted, 1.0)
+        stride = max(self.buffered_messages / wanted, 1.0)
         sweep = Sweep(self._phase * stride, stride)
         for past in reversed(self._replay):
             sweep = past.descend(self.weights, self._settings.cost, sweep)

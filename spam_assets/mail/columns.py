@@ -18,7 +18,7 @@ MAIL_COLUMNS: Final = (MESSAGE_ID, RECEIVED_AT, SENDER, RECIPIENTS, SUBJECT, BOD
 
 CONTENT_HASH: Final = "content_hash"
 VALIDATED_MAIL_COLUMNS: Final = (*MAIL_COLUMNS, CONTENT_HASH)
-"""Validated mail also knows what it says, so that later days find what repeats without reading it all again."""
+"""Validated mail also knows what it says, so that later days find what repeats without reading it all."""
 
 COLUMN_DESCRIPTIONS: Final[dict[str, str]] = {
     MESSAGE_ID: "Identifies the message; unique within a day. Derived from the content where mail has none.",
@@ -29,7 +29,7 @@ COLUMN_DESCRIPTIONS: Final[dict[str, str]] = {
     BODY: "The text of the message, decoded, HTML turned into text; may be empty.",
     RAW: "The whole RFC 5322 message as it arrived; optional.",
     LABEL: "What the message is: `ham` or `spam`.",
-    CONTENT_HASH: "Hash of subject and body whatever their case and white space; equal for repeated messages.",
+    CONTENT_HASH: "Hash of subject and body whatever their case and white space; equal for repeats.",
 }
 
 HAM: Final = "ham"

@@ -436,21 +436,19 @@ def _read_parquet(content: bytes, name: str) -> Columns:
             )
         header = list(file.schema_arrow.names)
         check_header(header, name)
-        table = file.read(columns=[column for column in header if column in (*MAIL_COLUMNS, TEXT)])
-        columns: Columns = {}
-        for column in table.column_names:
-            values = table.column(column)
+        columns: Columns = {column: [] for column in header}  # also what is not read, for the note about it
+        for column in set(header) & {*MAIL_COLUMNS, TEXT}:
+            values = file.read(columns=[column]).column(column)
             if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
                 # Not to_pylist(): it fails on nanoseconds and on years that Python's datetime does not have.
                 values = values.cast(pa.timestamp("us", getattr(values.type, "tz", None)), safe=False)
                 columns[column] = list(values.to_pandas())
             else:
                 columns[column] = values.to_pylist()
-        columns.update({column: [] for column in header if column not in columns})  # for the note about them
-        return columns
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:120]
         raise LandingError(f"{name} is not a sound Parquet file ({reason}); land the file again.") from error
+    return columns
 
 
 def check_header(header: Sequence[str], name: str) -> None:
@@ -579,9 +577,7 @@ def read_dates(cells: Sequence[Any]) -> pd.DatetimeIndex:
 
 def _read_iso_date(text: str) -> datetime | None:
     try:
-        return datetime.fromisoformat(
-            text
-        )  # a hundred times faster than pandas, but strict before Python 3.11
+        return datetime.fromisoformat(text)  # much faster than pandas, but strict before Python 3.11
     except ValueError:
         parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
         return None if pd.isna(parsed) else parsed.to_pydatetime(warn=False)
@@ -591,7 +587,9 @@ def _to_microseconds(value: Any) -> int:
     """Return microseconds since 1970 in UTC, or the number that stands for NaT."""
     try:
         stamp = pd.NaT if value is None else pd.Timestamp(value)
-        return int(pd.NaT.value if stamp is pd.NaT else stamp.as_unit("us").asm8.view("int64"))
+        if stamp is pd.NaT:
+            return int(pd.NaT.value)
+        return int(stamp.to_datetime64().astype("datetime64[us]").astype(np.int64))
     except (ValueError, OverflowError):
         return int(pd.NaT.value)
 

@@ -9,6 +9,7 @@ import binascii
 import html
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_tz
@@ -385,10 +386,8 @@ def _decode_transfer(content: bytes, encoding: bytes) -> bytes:
 def decode_base64(content: bytes) -> bytes:
     """Decode base64 as far as it goes: foreign characters are skipped, missing padding is added."""
     for padding in (b"", b"==", b"A=="):
-        try:
+        with suppress(binascii.Error):
             return binascii.a2b_base64(content + padding)
-        except binascii.Error:
-            continue
     return b""
 
 
@@ -406,7 +405,7 @@ _TEXT_CODECS: Final = frozenset(
     kz1048 mac_cyrillic mac_greek mac_iceland mac_latin2 mac_roman mac_turkish ptcp154 shift_jis
     shift_jis_2004 shift_jisx0213 tis_620 utf_7 utf_8 utf_8_sig utf_16 utf_16_be utf_16_le utf_32
     utf_32_be utf_32_le
-    """.split()
+    """.split()  # noqa: SIM905 - a list would take a line for each
 )
 # What senders call by the narrower name; browsers read them alike (WHATWG Encoding Standard).
 _WIDER_CODECS: Final = {
@@ -441,10 +440,8 @@ def decode_text(content: bytes, charset: str | None) -> str:
         if name in _TEXT_CODECS:
             codecs.append(name)
     for codec in (*codecs, "utf_8", "cp1252"):
-        try:
+        with suppress(UnicodeError):
             return make_storable(content.decode(codec))
-        except UnicodeError:
-            continue
     return make_storable(content.decode("latin_1"))
 
 
@@ -461,9 +458,9 @@ _BLANKS = re.compile(r"[^\S\n]+")
 _BREAKS = re.compile(r" ?\n\s*")
 _INLINE_TAGS: Final = frozenset(
     """
-    a abbr acronym b bdo big blink cite code em font i img ins kbd nobr q s samp small span strike
-    strong sub sup tt u var wbr
-    """.split()
+    a abbr acronym b bdo big blink cite code em font i img ins kbd nobr q s samp script small span strike
+    strong style sub sup tt u var wbr
+    """.split()  # noqa: SIM905
 )
 
 

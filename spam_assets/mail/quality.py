@@ -258,7 +258,11 @@ def judge_day(frame: pd.DataFrame, day: str) -> list[Verdict]:
 # --- warning rules --------------------------------------------------------------------------------
 
 
-def both_classes_are_present(frame: pd.DataFrame, day: str, trailing: Sequence[DaySummary] = ()) -> Verdict:
+def both_classes_are_present(
+    frame: pd.DataFrame,
+    day: str,
+    trailing: Sequence[DaySummary] = (),  # noqa: ARG001 - called like the other warning rules
+) -> Verdict:
     """The day holds both ham and spam; real days may not, so this only warns."""
     labels = _present_cells(frame, LABEL)
     counts = {label: sum(isinstance(cell, str) and cell == label for cell in labels) for label in LABELS}
@@ -293,7 +297,10 @@ def volume_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DaySumma
         "robust_z": round(z, 2),
         "trailing_days": len(days),
     }
-    sentence = f"{len(frame):,} messages, where {usual:,.0f} are usual in the last {len(days)} days (robust z {z:+.1f})"
+    sentence = (
+        f"{len(frame):,} messages, where {usual:,.0f} are usual in the last {len(days)} days "
+        f"(robust z {z:+.1f})"
+    )
     if abs(z) <= MAX_ROBUST_Z:
         return _pass("volume_is_in_line", day, sentence, **figures)
     return _fail(

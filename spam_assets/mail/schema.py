@@ -61,6 +61,7 @@ def _describe_mail(*, validated: bool) -> pa.DataFrameSchema:
         },
         strict=True,
         ordered=True,
+        unique_column_names=True,
         name="validated_mail" if validated else "raw_mail",
     )
 

@@ -1,0 +1,196 @@
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from spam_assets.learning.evaluation import one_minus_roca_percent
+from spam_assets.learning.features import PATTERNS, MailFeatures, featurize_mail
+from spam_assets.learning.training import NotEnoughMailError, StreamingLearner, TrainingSettings, train_model
+from spam_assets_tests.learning import make_mail, make_window
+
+SETTINGS = TrainingSettings()
+
+
+def test_mail_to_come_is_told_apart():
+    window = make_window(15)
+    model = train_model(window, SETTINGS)
+    unseen = featurize_mail(make_mail("2031-05-05", ham=200, spam=100))
+    scores = model.score(unseen)
+    assert one_minus_roca_percent(unseen.labels, scores) < 0.5
+    assert np.mean(scores[unseen.labels == 0] >= model.threshold) <= 0.02
+    assert np.mean(scores[unseen.labels == 1] >= model.threshold) > 0.8
+
+
+def test_the_same_window_gives_the_same_bytes():
+    first, second = (train_model(make_window(12), SETTINGS).to_arrays() for _ in range(2))
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        assert array.dtype == second[name].dtype
+        assert array.tobytes() == second[name].tobytes(), name
+
+
+def test_days_are_learnt_oldest_first_whatever_the_order_of_the_mapping():
+    window = make_window(8)
+    backwards = dict(reversed(window.items()))
+    assert np.array_equal(train_model(window, SETTINGS).weights, train_model(backwards, SETTINGS).weights)
+
+
+def test_a_day_is_scored_by_what_came_before_it_only():
+    window = make_window(12)
+    last = max(window)
+    truth = train_model(window, SETTINGS).progressive
+    turned = MailFeatures(window[last].message_ids, 1 - window[last].labels, window[last].views)
+    of_last = truth.day_indices == len(truth.days) - 1
+    lied_to = train_model({**window, last: turned}, SETTINGS).progressive
+    assert np.array_equal(truth.scores, lied_to.scores)
+    assert np.array_equal(truth.thresholds, lied_to.thresholds)
+    assert np.array_equal(truth.labels[of_last], 1 - lied_to.labels[of_last])
+
+
+def test_progressive_scores_are_those_of_the_model_of_the_day_before():
+    window = make_window(12)
+    last = max(window)
+    model = train_model({day: window[day] for day in window if day != last}, SETTINGS)
+    progressive = train_model(window, SETTINGS).progressive
+    of_last = progressive.day_indices == len(progressive.days) - 1
+    assert progressive.days[-1] == last
+    assert progressive.scores[of_last] == pytest.approx(model.score(window[last]), abs=2e-3)
+    assert progressive.thresholds[of_last] == pytest.approx(model.threshold)
+
+
+def test_evaluation_covers_the_newest_days_that_were_scored():
+    model = train_model(make_window(12), TrainingSettings(evaluation_days=5))
+    assert model.evaluation.days == model.progressive.days == tuple(sorted(make_window(12))[-5:])
+    assert model.evaluation.messages == 5 * 28
+    assert model.evaluation.spam == 5 * 8
+    assert len(model.days) == 12
+    assert (model.ham, model.spam) == (12 * 20, 12 * 8)
+
+
+def test_days_before_both_classes_are_known_are_not_evaluated():
+    window = make_window(6)
+    assert train_model(window, SETTINGS).progressive.days == tuple(
+        sorted(window)[2:]
+    )  # 16 spam after two days
+
+
+def test_a_higher_target_gives_a_threshold_that_is_not_higher():
+    window = make_window(30)
+    for features in window.values():
+        features.labels[-1] = 0  # spam that someone calls ham
+    thresholds = [
+        train_model(window, TrainingSettings(target_fpr=fpr)).threshold for fpr in (0.001, 0.05, 0.3)
+    ]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert thresholds[0] > thresholds[-1]
+
+
+@pytest.mark.parametrize(("ham", "spam"), [(19, 0), (0, 19), (3, 3)])
+def test_too_little_mail_is_refused_with_the_counts(ham, spam):
+    with pytest.raises(NotEnoughMailError) as refused:
+        train_model(make_window(3, ham=ham, spam=spam), SETTINGS)
+    assert str(refused.value) == (
+        f"the window of 3 days holds {3 * spam} spam and {3 * ham} ham; training needs at least 10 of each"
+    )
+
+
+def test_an_empty_window_is_refused():
+    with pytest.raises(NotEnoughMailError, match="0 days holds 0 spam and 0 ham"):
+        train_model({}, SETTINGS)
+
+
+def test_one_day_is_enough_and_has_no_evaluation():
+    model = train_model(make_window(1, ham=40, spam=40), SETTINGS)
+    assert model.evaluation.messages == 0
+    assert math.isnan(model.evaluation.one_minus_roca_percent)
+    unseen = featurize_mail(make_mail("2031-05-05", ham=100, spam=100))
+    assert one_minus_roca_percent(unseen.labels, model.score(unseen)) < 1
+
+
+def test_days_of_one_class_and_days_without_mail_are_learnt():
+    window = make_window(9)
+    days = sorted(window)
+    window[days[0]] = featurize_mail(make_mail(days[0], ham=0, spam=15))
+    window[days[3]] = featurize_mail(make_mail(days[3], ham=50, spam=0))
+    window[days[4]] = featurize_mail(make_mail(days[4], ham=0, spam=0))
+    model = train_model(window, SETTINGS)
+    assert np.isfinite(model.weights).all()
+    assert np.isfinite(model.progressive.scores).all()
+
+
+def test_ten_thousand_identical_messages_do_no_harm():
+    window = make_window(10)
+    same = make_mail("2030-01-11", ham=0, spam=1)
+    flood = pd.concat([same] * 10_000, ignore_index=True)
+    model = train_model({**window, "2030-01-11": featurize_mail(flood)}, SETTINGS)
+    unseen = featurize_mail(make_mail("2031-05-05", ham=100, spam=100))
+    assert model.score(featurize_mail(same))[0] > 0.9
+    assert one_minus_roca_percent(unseen.labels, model.score(unseen)) < 2
+
+
+def test_a_message_that_differs_by_a_byte_from_a_known_one_is_recognised():
+    mail = make_mail("2030-01-10", ham=0, spam=8)
+    window = make_window(9) | {"2030-01-10": featurize_mail(mail)}
+    changed = mail.assign(body=[f"{body[:-1]}q" for body in mail["body"]])
+    assert (train_model(window, SETTINGS).score(featurize_mail(changed)) > 0.5).all()
+
+
+def test_an_empty_message_has_a_score_in_the_middle():
+    empty = make_mail("2030-01-01", ham=1, spam=0).assign(sender="", recipients="", subject="", body="")
+    score = train_model(make_window(8), SETTINGS).score(featurize_mail(empty))
+    assert 0.05 < score[0] < 0.95
+
+
+def test_contradicting_labels_on_the_same_mail_leave_the_weights_bounded():
+    mail = make_mail("2030-01-01", ham=30, spam=0)
+    both = pd.concat([mail, mail.assign(label="spam")], ignore_index=True)
+    window = {f"2030-01-0{day}": featurize_mail(both) for day in range(1, 8)}
+    model = train_model(window, SETTINGS)
+    assert np.abs(model.weights).max() < 100
+    assert model.evaluation.one_minus_roca_percent == pytest.approx(50, abs=10)
+
+
+class _Counted(Mapping[str, MailFeatures]):
+    """A window that counts look-ups, as one that reads files would want few of them."""
+
+    def __init__(self, days: dict[str, MailFeatures]) -> None:
+        self._days = days
+        self.looked_up: list[str] = []
+
+    def __getitem__(self, day: str) -> MailFeatures:
+        self.looked_up.append(day)
+        return self._days[day]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._days)
+
+    def __len__(self) -> int:
+        return len(self._days)
+
+
+def test_each_day_is_looked_up_once_and_oldest_first():
+    window = _Counted(make_window(9))
+    train_model(window, SETTINGS)
+    assert window.looked_up == sorted(make_window(9))
+
+
+def test_the_buffer_for_revisits_is_bounded_by_its_limit():
+    learner = StreamingLearner(TrainingSettings(replay_messages=50))
+    for features in make_window(6).values():
+        learner.learn(features)
+        assert learner.buffered_messages <= 50
+    learner.learn(featurize_mail(make_mail("2030-02-01", ham=300, spam=10)))
+    assert learner.buffered_messages == 50
+
+
+def test_read_only_features_can_be_learnt_and_scored():
+    window = make_window(4)
+    for features in window.values():
+        for rows in features.views.values():
+            rows.indices.flags.writeable = False
+            rows.offsets.flags.writeable = False
+        features.labels.flags.writeable = False
+    day = max(window)
+    assert len(train_model(window, SETTINGS).score(window[day])) == len(window[day].views[PATTERNS])

@@ -119,7 +119,7 @@ def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult
 @dg.asset(
     **DAILY,
     group_name="learning",
-    kinds={"scikitlearn", "mlflow"},
+    kinds={"numba", "mlflow"},
     io_manager_key="models",
     ins={"mail_features": FEATURES_WINDOW},
     required_resource_keys={"mlflow"},
@@ -137,15 +137,16 @@ def trained_model(context: dg.AssetExecutionContext, mail_features: WindowOfDays
     try:
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
             model = train_model(mail_features, settings)
+            version = fingerprint_model(model)
             picture = draw_evaluation(model, day)
-            mlflow.log_training(run, day, model, settings, mail_features.data_versions(), picture)
+            mlflow.log_training(run, day, model, version, settings, mail_features.data_versions(), picture)
     except NotEnoughMailError as too_little:
         report_nothing_made(context, f"no model for {day}: {too_little}")
         return
     yield dg.MaterializeResult(
         value=model,
         metadata={**describe_model(model, list(mail_features), picture), "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run))},
-        data_version=dg.DataVersion(fingerprint_model(model)),
+        data_version=dg.DataVersion(version),
     )
 
 
@@ -166,7 +167,8 @@ def registered_model(
     from spam_assets.learning.promotion import PromotionBar, decide_promotion
 
     day = context.partition_key
-    candidate = registry.register(day, fingerprint_model(trained_model))
+    version = fingerprint_model(trained_model)
+    candidate = registry.register(day, version)
     champion = registry.aliased(CHAMPION)
     standings = compare_on_unseen_days(
         candidate=DatedModel(day, trained_model),
@@ -177,5 +179,5 @@ def registered_model(
     registry.carry_out(decision.promote, candidate, champion)
     yield dg.MaterializeResult(
         metadata=describe_decision(candidate, champion, decision),
-        data_version=dg.DataVersion(fingerprint_model(trained_model)),
+        data_version=dg.DataVersion(version),
     )

@@ -49,7 +49,7 @@ def _draw_det(axes: "Axes", model: "SpamModel") -> None:
     false_alarms, misses = det_curve(model.progressive.labels, model.progressive.scores)
     axes.plot(
         np.maximum(false_alarms, LEAST_SHARE), np.maximum(misses, LEAST_SHARE),
-        color=SPAM_COLOUR, drawstyle="steps-post",
+        color=SPAM_COLOUR, drawstyle="steps-pre",
     )  # fmt: skip
     evaluation = model.evaluation
     axes.plot(

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from importlib.metadata import version
 from math import isnan
 from pathlib import Path
@@ -25,7 +26,6 @@ import dagster as dg
 from dagster_mlflow import mlflow_tracking
 from dagster_mlflow.resources import MlFlow
 
-from spam_assets.data_versions import fingerprint_model
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.settings import Settings
 
@@ -133,13 +133,14 @@ class TrainingMlFlow(MlFlow):
         run_id: str,
         day: str,
         model: "SpamModel",
+        data_version: str,
         settings: "TrainingSettings",
         window: Mapping[str, str],
         picture: str,
     ) -> None:
         """Log a training to its open run: parameters, metrics, the window read, the picture and the model.
 
-        `window` maps each day that was read to its data version.
+        `data_version` is the model's; `window` maps each day that was read to its own.
         """
         from mlflow.entities import Metric, Param, RunTag
 
@@ -164,7 +165,7 @@ class TrainingMlFlow(MlFlow):
                     if isinstance(value, int | float) and not isnan(value)
                 ],
                 params=[Param(name, str(value)) for name, value in parameters.items()],
-                tags=[RunTag(DATA_VERSION, fingerprint_model(model))],
+                tags=[RunTag(DATA_VERSION, data_version)],
             )
             client.log_text(run_id, picture, "evaluation.svg")
             client.log_dict(run_id, dict(window), "window.json")
@@ -249,7 +250,7 @@ class ModelRegistry:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    @property
+    @cached_property
     def _client(self) -> "MlflowClient":
         from mlflow import MlflowClient
 

@@ -10,7 +10,7 @@ from spam_assets.learning.model import SpamModel
 def dump_model(model: SpamModel) -> bytes:
     """Return the model as the bytes of an `.npz` file; equal models give equal bytes."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **model.to_arrays())
+    np.savez(buffer, allow_pickle=False, **model.to_arrays())
     return buffer.getvalue()
 
 

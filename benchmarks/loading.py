@@ -1,6 +1,6 @@
 """CPU seconds that loading the code location costs, beside importing Dagster and dagster-mlflow alone.
 
-    python -m benchmarks.loading [--json FILE]
+python -m benchmarks.loading [--json FILE]
 """
 
 import argparse
@@ -24,7 +24,11 @@ def measure_cpu_seconds(statement: str) -> float:
     """Return user + system CPU seconds of a fresh process that executes a statement."""
     code = f"{statement}\nimport time; print(time.process_time())"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True, env=os.environ
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ,
     )
     return float(done.stdout.split()[-1])
 

@@ -3,13 +3,17 @@
     python -m benchmarks.quality [--landing DIR] [--json FILE] [--plot FILE] [--columns-only]
 
 For every day in order a filter scores mail that it has not seen, then learns it. The scores of all days from
-``--from-day`` on are pooled into one ROC curve. Every filter runs in a process of its own, whose CPU seconds
-and peak memory are shown. Reading the landing zone, which decodes the bodies, and Numba's one compilation are
-not counted; bogofilter decodes raw mail itself.
+``--from-day`` on are pooled into one ROC curve; those from ``--held-out-from`` on are shown in a table of their own.
 
-All filters get the same mail: bogofilter the raw message, or one made of the columns where there is no raw
-one; the others the raw message's headers, or From, To and Subject where there is none, and the decoded body.
-scikit-learn's models learn every third day only: retraining them takes more CPU than all the rest together.
+All filters get the same mail: bogofilter and spamprobe the raw message, or one made of the columns where there is
+no raw one; ours the raw message's headers and the columns; scikit-learn's models the columns From, Subject and
+decoded body, which suited them better than raw headers on days 11 to 45 (docs/quality.md). They learn every third
+day only: retraining them takes more CPU than all the rest together.
+
+Every filter runs in a process of its own. CPU seconds and peak memory of bogofilter and spamprobe are those of the
+commands alone; of the others those of the Python process, which also holds pandas and the day's mail. Reading the
+landing zone, which decodes the bodies, and Numba's one compilation count for nobody's CPU seconds; bogofilter and
+spamprobe decode raw mail themselves.
 """
 
 from __future__ import annotations
@@ -18,7 +22,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import re
 import resource
 import shutil
 import subprocess
@@ -26,8 +29,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -49,6 +52,9 @@ from spam_assets.mail.quality import select_valid_mail
 
 RETRAIN_EVERY_DAYS = 3
 BOGOFILTER_CUTOFF = 0.99  # its default spam_cutoff
+SPAMPROBE_CUTOFF = 0.6  # its default for -l
+CORPUS_HELD_OUT_FROM = 46  # what ours is made of was chosen on the corpus's days before
+FILES_A_COMMAND = 500  # some commands take names as arguments, whose total length is limited
 WINDOW_DAYS = 90
 
 
@@ -114,32 +120,88 @@ class _SpamAssets:
             self._model = None
 
 
-class _Bogofilter:
-    """The bogofilter command with its defaults and a word list of its own."""
+@dataclass
+class Usage:
+    """CPU seconds and peak memory of the commands that a filter has run."""
+
+    cpu_seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+
+
+# A process that Linux starts from a large one inherits its peak memory, so a small one stands in between. Only
+# what it starts is counted; its own 10 MB are the least that can be told.
+_MEASURE = """
+import os, resource, sys
+report, command = int(sys.argv[1]), sys.argv[2:]
+child = os.posix_spawnp(command[0], command, os.environ)
+code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+os.write(report, b"%f %d" % (used.ru_utime + used.ru_stime, used.ru_maxrss))
+os._exit(code if code >= 0 else 70)
+"""
+
+
+def run_measured(command: Sequence[str], lines: str, usage: Usage, most_exit_code: int) -> str:
+    """Run a command with ``lines`` as its input; adds to ``usage`` and returns what it printed.
+
+    Raises:
+        RuntimeError: If the command ends with a code above ``most_exit_code``.
+    """
+    reader, writer = os.pipe()
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _MEASURE, str(writer), *command],
+            input=lines,
+            capture_output=True,
+            text=True,
+            check=False,
+            pass_fds=[writer],
+        )
+    finally:
+        os.close(writer)
+        with os.fdopen(reader, "rb") as report:
+            figures = report.read().split()
+    if not 0 <= finished.returncode <= most_exit_code or len(figures) != 2:
+        message = f"{command[0]} failed with code {finished.returncode}: {finished.stderr.strip()[-500:]}"
+        raise RuntimeError(message)
+    usage.cpu_seconds += float(figures[0])
+    usage.peak_memory_mb = max(usage.peak_memory_mb, float(figures[1]) / _MAXRSS_A_MB)
+    return finished.stdout
+
+
+class _CommandFilter:
+    """A command that learns files and scores files, with a word list in a folder of its own."""
+
+    cutoff: float
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="bogofilter-")
-        self._path = Path(self._folder.name)
+        self.usage = Usage()
+        self._folder = tempfile.TemporaryDirectory(prefix="filter-")
+        self.path = Path(self._folder.name)
         self._has_learnt = False
+
+    def score_files(self, names: Sequence[str]) -> list[float]:
+        raise NotImplementedError
+
+    def learn_files(self, names: Sequence[str], *, are_spam: bool) -> None:
+        raise NotImplementedError
 
     def score(self, day: str, mail: pd.DataFrame) -> tuple[npt.NDArray[np.float64], float]:
         if not self._has_learnt:
-            return np.full(len(mail), 0.5), BOGOFILTER_CUTOFF
+            return np.full(len(mail), 0.5), self.cutoff
         names = self._write(day, mail)
-        lines = self._run("-TT", names).splitlines()
-        if len(lines) != len(names):
-            message = f"bogofilter scored {len(lines)} of {len(names)} messages of {day}"
+        scores = [score for batch in _batches(names) for score in self.score_files(batch)]
+        if len(scores) != len(names):
+            message = f"{type(self).__name__.strip('_').lower()} scored {len(scores)} of {len(names)} messages of {day}"
             raise RuntimeError(message)
-        return np.array([float(line.split()[-1]) for line in lines]), BOGOFILTER_CUTOFF
+        return np.array(scores), self.cutoff
 
     def learn(self, day: str, mail: pd.DataFrame) -> None:
         names = self._write(day, mail)
-        for option, wanted in (("-s", True), ("-n", False)):
-            chosen = [
-                name for name, label in zip(names, mail[LABEL], strict=True) if (label == SPAM) == wanted
-            ]
-            if chosen:
-                self._run(option, chosen)
+        for are_spam in (True, False):
+            chosen = [name for name, label in zip(names, mail[LABEL], strict=True) if (label == SPAM) == are_spam]
+            for batch in _batches(chosen):
+                self.learn_files(batch, are_spam=are_spam)
                 self._has_learnt = True
         for name in names:
             Path(name).unlink()
@@ -148,20 +210,48 @@ class _Bogofilter:
         pass  # ``learn`` has updated the word list
 
     def _write(self, day: str, mail: pd.DataFrame) -> list[str]:
-        paths = [self._path / f"{day}-{number:06d}.eml" for number in range(len(mail))]
+        paths = [self.path / f"{day}-{number:06d}.eml" for number in range(len(mail))]
         if not paths[0].exists():  # ``score`` has written them
-            for path, message in zip(paths, _whole_messages(mail), strict=True):
-                path.write_bytes(message)
+            for path, message in zip(paths, whole_messages(mail), strict=True):
+                path.write_bytes(message or b"\n\n")
         return [str(path) for path in paths]
 
+
+class _Bogofilter(_CommandFilter):
+    """The bogofilter command with its defaults."""
+
+    cutoff = BOGOFILTER_CUTOFF
+
+    def score_files(self, names: Sequence[str]) -> list[float]:
+        return [float(line.split()[-1]) for line in self._run("-TT", names).splitlines()]
+
+    def learn_files(self, names: Sequence[str], *, are_spam: bool) -> None:
+        self._run("-s" if are_spam else "-n", names)
+
     def _run(self, option: str, names: Sequence[str]) -> str:
-        command = ["bogofilter", "-C", "-d", str(self._path), option, "-b"]
-        lines = "".join(f"{name}\n" for name in names)
-        finished = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
-        if finished.returncode > 2:  # 0 to 2 are verdicts
-            message = f"bogofilter failed: {finished.stderr.strip()}"
-            raise RuntimeError(message)
-        return finished.stdout
+        command = ["bogofilter", "-C", "-d", str(self.path), option, "-b"]
+        return run_measured(command, "".join(f"{name}\n" for name in names), self.usage, 2)  # 0 to 2 are verdicts
+
+
+class _Spamprobe(_CommandFilter):
+    """The spamprobe command with its defaults; it learns everything, as bogofilter does."""
+
+    cutoff = SPAMPROBE_CUTOFF
+
+    def score_files(self, names: Sequence[str]) -> list[float]:
+        return [float(line.split()[1]) for line in self._run("score", names).splitlines()]
+
+    def learn_files(self, names: Sequence[str], *, are_spam: bool) -> None:
+        self._run("spam" if are_spam else "good", names)
+
+    def _run(self, action: str, names: Sequence[str]) -> str:
+        # -c makes the word list if there is none, -M: one message a file
+        return run_measured(["spamprobe", "-c", "-M", "-d", str(self.path), action, *names], "", self.usage, 0)
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), FILES_A_COMMAND):
+        yield names[start : start + FILES_A_COMMAND]
 
 
 @dataclass
@@ -200,8 +290,9 @@ def _build_tfidf() -> _ScikitLearnFilter:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
-    return _ScikitLearnFilter(vectorizer, LogisticRegression(max_iter=1000))
+    # C, min_df and sublinear_tf chosen, as ours is, on the corpus's days 11 to 45; the default C is much weaker
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    return _ScikitLearnFilter(vectorizer, LogisticRegression(C=100.0, max_iter=1000))
 
 
 def _build_naive_bayes() -> _ScikitLearnFilter:
@@ -217,14 +308,17 @@ FILTERS: Mapping[str, Any] = {
     "bogofilter": _Bogofilter,
     "tfidf_logistic_regression": _build_tfidf,
     "counts_naive_bayes": _build_naive_bayes,
+    "spamprobe": _Spamprobe,
 }
+COMMANDS = ("bogofilter", "spamprobe")  # of the same name in Debian
 
 
 def _is_missing(value: Any) -> bool:
     return value is None or value is pd.NaT or isinstance(value, float)
 
 
-def _whole_messages(mail: pd.DataFrame) -> Iterator[bytes]:
+def whole_messages(mail: pd.DataFrame) -> Iterator[bytes]:
+    """The raw message of each row, or one made of its columns where there is no raw one."""
     for sender, recipients, subject, body, raw in mail[[SENDER, RECIPIENTS, SUBJECT, BODY, RAW]].itertuples(
         index=False
     ):
@@ -241,15 +335,9 @@ def _whole_messages(mail: pd.DataFrame) -> Iterator[bytes]:
         yield b"\n".join(lines) + b"\n\n" + text.encode("utf-8", "replace")
 
 
-_END_OF_HEADERS = re.compile(rb"\r?\n\r?\n")
-
-
 def _texts(mail: pd.DataFrame) -> list[str]:
-    texts = []
-    for message, body in zip(_whole_messages(mail), mail[BODY], strict=True):
-        headers = _END_OF_HEADERS.split(message, maxsplit=1)[0].decode("utf-8", "replace")
-        texts.append(f"{headers}\n\n{'' if _is_missing(body) else body}")
-    return texts
+    rows = mail[[SENDER, SUBJECT, BODY]].itertuples(index=False)
+    return ["\n".join("" if _is_missing(value) else str(value) for value in row) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -259,60 +347,77 @@ class Run:
     labels: npt.NDArray[np.int8]
     scores: npt.NDArray[np.float64]
     thresholds: npt.NDArray[np.float64]
+    day_numbers: npt.NDArray[np.int32]
     train_cpu_seconds: float = 0.0
     score_cpu_seconds: float = 0.0
     peak_memory_mb: float = 0.0
 
-
-def _cpu_seconds() -> float:
-    """Of this process and of the commands it ran."""
-    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
-
-
-def _peak_memory_mb() -> float:
-    kilobytes = max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return kilobytes / (1024 if sys.platform != "darwin" else 1024**2)
+    def since(self, day_number: int) -> Run:
+        """The same run, looked at from a later day on."""
+        kept = self.day_numbers >= day_number
+        return replace(
+            self,
+            labels=self.labels[kept],
+            scores=self.scores[kept],
+            thresholds=self.thresholds[kept],
+            day_numbers=self.day_numbers[kept],
+        )
 
 
-def run_filter(
-    name: str, landing: str, days: Sequence[str], first: int, *, columns_only: bool
-) -> Iterator[Any]:
+_MAXRSS_A_MB = 1024**2 if sys.platform == "darwin" else 1024
+
+
+def peak_memory_mb() -> float:
+    """Of this process; on Linux without what it inherited from the process that started it."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text("ascii", "replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _MAXRSS_A_MB
+
+
+def run_filter(name: str, landing: str, days: Sequence[str], first: int, *, columns_only: bool) -> Iterator[Any]:
     """Run the daily protocol; yields the number of each finished day, at last the ``Run``."""
     spam_filter = FILTERS[name]()
+    commands: Usage | None = getattr(spam_filter, "usage", None)
     zone = LandingZone(landing)
     labels: list[npt.NDArray[np.int8]] = []
     scores: list[npt.NDArray[np.float64]] = []
     thresholds: list[npt.NDArray[np.float64]] = []
+    day_numbers: list[npt.NDArray[np.int32]] = []
     train_seconds = score_seconds = 0.0
+
+    def cpu_seconds() -> float:
+        return commands.cpu_seconds if commands else time.process_time()
+
     for number, day in enumerate(days, start=1):
         mail = select_valid_mail(zone.read(day).frame)
         if mail.empty:
             continue
         if columns_only:
             mail = mail.assign(**{RAW: None})
-        started = _cpu_seconds()
+        started = cpu_seconds()
         if number >= first:
             day_scores, threshold = spam_filter.score(day, mail)
             labels.append(np.array([label == SPAM for label in mail[LABEL]], np.int8))
             scores.append(day_scores)
             thresholds.append(np.full(len(mail), threshold))
-        scored = _cpu_seconds()
+            day_numbers.append(np.full(len(mail), number, np.int32))
+        scored = cpu_seconds()
         score_seconds += scored - started
         spam_filter.learn(day, mail)
         if first - 1 <= number < len(days):
             spam_filter.train()
-        train_seconds += _cpu_seconds() - scored
+        train_seconds += cpu_seconds() - scored
         yield number
     yield Run(
         np.concatenate(labels),
         np.concatenate(scores),
         np.concatenate(thresholds),
+        np.concatenate(day_numbers),
         train_seconds,
         score_seconds,
-        _peak_memory_mb(),
+        commands.peak_memory_mb if commands else peak_memory_mb(),
     )
 
 
@@ -332,9 +437,7 @@ def run_in_process(
     """Run a filter in a fresh process, so that CPU and memory are its own."""
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(
-        target=_run_in_child, args=(sender, (name, landing, list(days), first), columns_only)
-    )
+    child = context.Process(target=_run_in_child, args=(sender, (name, landing, list(days), first), columns_only))
     child.start()
     sender.close()
     result: Run | None = None
@@ -438,6 +541,30 @@ def _say_difference(other: str, paired: PairedDifference) -> str:
     )
 
 
+def report_runs(runs: Mapping[str, Run], first: int, last: int, mail: str) -> dict[str, Any]:
+    """Print the table and ours against each other filter; returns the same for JSON."""
+    rows = [summarize(name, run) for name, run in runs.items()]
+    labels = next(iter(runs.values())).labels
+    print_rows(rows, f"days {first} to {last},{mail}: {len(labels)} messages, {int(labels.sum())} spam")
+    differences = {}
+    for name, run in runs.items():
+        if OURS in runs and name != OURS:
+            paired = compare_scores(labels, runs[OURS].scores, run.scores)
+            print(_say_difference(name, paired))
+            differences[name] = {
+                "one_minus_roca_percent_difference": paired.difference,
+                "interval": list(paired.interval),
+                "share_of_resamples_where_ours_is_lower": 1 - paired.share_above_zero,
+            }
+    return {
+        "rows": rows,
+        "ours_minus": differences,
+        "days": [first, last],
+        "messages": len(labels),
+        "spam": int(labels.sum()),
+    }
+
+
 def draw_det_curves(runs: Mapping[str, Run], path: Path) -> None:
     """DET curves, one line a filter."""
     import matplotlib as mpl
@@ -476,6 +603,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--plot", type=Path, help="draw DET curves to this file (.svg, .png, .pdf)")
     parser.add_argument("--from-day", type=int, default=11, help="first day that is scored (default: 11)")
+    parser.add_argument(
+        "--held-out-from",
+        type=int,
+        help="show the days from this one on also in a table of their own (default: 46 on the downloaded corpus, "
+        "whose days 11 to 45 served to choose what ours is made of)",
+    )
     parser.add_argument("--to-day", type=int, help="last day (default: the last with mail)")
     parser.add_argument("--columns-only", action="store_true", help="hide the raw messages from all filters")
     parser.add_argument("--filters", nargs="+", choices=list(FILTERS), default=list(FILTERS))
@@ -487,29 +620,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not 1 <= options.from_day <= len(days):
             parser.error(f"--from-day {options.from_day} is outside of the {len(days)} days of {landing}")
         names = list(options.filters)
-        if "bogofilter" in names and shutil.which("bogofilter") is None:
-            print("bogofilter is left out: no such command; the Debian package is called bogofilter")
-            names.remove("bogofilter")
+        for name in COMMANDS:
+            if name in names and shutil.which(name) is None:
+                print(f"{name} is left out: no such command; the Debian package is called {name}")
+                names.remove(name)
+        if not names:
+            parser.error("no filter is left to run")
+        held_out_from = options.held_out_from or (None if options.landing else CORPUS_HELD_OUT_FROM)
         started = time.monotonic()
         with show_progress() as progress:
             runs = {
-                name: run_in_process(
-                    name, landing, days, options.from_day, progress, columns_only=options.columns_only
-                )
+                name: run_in_process(name, landing, days, options.from_day, progress, columns_only=options.columns_only)
                 for name in names
             }
-    rows = [summarize(name, run) for name, run in runs.items()]
-    labels = next(iter(runs.values())).labels
-    title = (
-        f"days {options.from_day} to {len(days)}: {len(labels)} messages, {int(labels.sum())} spam"
-        f"{', columns only' if options.columns_only else ''}; {time.monotonic() - started:.0f} s"
-    )
-    print_rows(rows, title)
-    for name, run in runs.items():
-        if OURS in runs and name != OURS:
-            print(_say_difference(name, compare_scores(labels, runs[OURS].scores, run.scores)))
+    print(f"{time.monotonic() - started:.0f} s")
+    mail = " columns only" if options.columns_only else " raw where there is"
+    results = report_runs(runs, options.from_day, len(days), mail)
+    if held_out_from and options.from_day < held_out_from <= len(days):
+        later = {name: run.since(held_out_from) for name, run in runs.items()}
+        results["held_out"] = report_runs(later, held_out_from, len(days), mail)
     if options.json:
-        options.json.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
     if options.plot:
         draw_det_curves(runs, options.plot)
     return 0

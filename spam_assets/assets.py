@@ -5,14 +5,14 @@ A body takes its inputs, calls a pure function or two, and returns a value with 
 (`plots`, `metadata`).
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model
-from spam_assets.io_managers import WindowOfDays
+from spam_assets.io_managers import WINDOW_DAYS, WindowOfDays
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
 from spam_assets.mail.landing import LandingError, LandingFileMissing, LandingZone
@@ -25,21 +25,26 @@ from spam_assets.metadata import (
     describe_mail,
     describe_model,
 )
-from spam_assets.partitions import DAYS, SETTINGS, WINDOW
+from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.tracking import CHAMPION, ModelRegistry, TrainingMlFlow
 
-if TYPE_CHECKING:
-    pass
 
-DAILY: dict[str, Any] = {
-    "partitions_def": DAYS,
-    "owners": [SETTINGS.owner],
-    "backfill_policy": dg.BackfillPolicy.multi_run(SETTINGS.days_per_run),
-    "output_required": False,  # a day may have nothing to make: no mail landed, or too little to learn from
-}
-FEATURES_WINDOW = dg.AssetIn(
-    "mail_features", partition_mapping=WINDOW, metadata={"allow_missing_partitions": True}
-)
+def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Return `dg.asset` with what all five assets have in common."""
+    define: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
+        partitions_def=DAYS,
+        owners=[SETTINGS.owner],
+        # One run for all days of a backfill; the executor keeps the days apart.
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,  # a day may have nothing to make: no mail landed, or too little to learn from
+        **options,
+    )
+    return define
+
+
+# Dagster knows the dependency on the day itself. A mapping to the whole window would make it run a backfill in two
+# halves and leave out every model whose window holds a day that failed; the window skips such days instead.
+FEATURES_WINDOW = dg.AssetIn("mail_features", metadata={WINDOW_DAYS: SETTINGS.window_days})
 
 
 def report_nothing_made(context: dg.AssetExecutionContext, reason: str) -> None:
@@ -50,8 +55,7 @@ def report_nothing_made(context: dg.AssetExecutionContext, reason: str) -> None:
     )
 
 
-@dg.asset(
-    **DAILY,
+@daily_asset(
     group_name="mail",
     kinds={"pandas", "parquet"},
     io_manager_key="frames",
@@ -59,7 +63,7 @@ def report_nothing_made(context: dg.AssetExecutionContext, reason: str) -> None:
 )
 def raw_mail(
     context: dg.AssetExecutionContext, landing_zone: dg.ResourceParam[LandingZone]
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[Any]]:
     """What the landing zone held for the day, in the one schema of mail."""
     try:
         landed = landing_zone.read(context.partition_key)
@@ -75,16 +79,13 @@ def raw_mail(
     )
 
 
-@dg.asset(
-    **DAILY,
+@daily_asset(
     group_name="mail",
     kinds={"pandas", "parquet"},
     io_manager_key="frames",
     metadata={"dagster/column_schema": describe_columns(VALIDATED_MAIL_COLUMNS)},
 )
-def validated_mail(
-    context: dg.AssetExecutionContext, raw_mail: pd.DataFrame
-) -> Iterator[dg.MaterializeResult]:
+def validated_mail(context: dg.AssetExecutionContext, raw_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult[Any]]:
     """The day's mail, if it keeps every rule: a day that does not is never stored, so no window can find it."""
     try:
         mail = validate_day(raw_mail, context.partition_key)
@@ -97,14 +98,13 @@ def validated_mail(
     )
 
 
-@dg.asset(
-    **DAILY,
+@daily_asset(
     group_name="learning",
     kinds={"numba", "arrow"},
     io_manager_key="features",
     code_version=FEATURES_VERSION,
 )
-def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult]:
+def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult[Any]]:
     """The day's mail as sparse hashed features, computed once however many windows read them."""
     from spam_assets.learning.features import featurize_mail
 
@@ -116,8 +116,7 @@ def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult
     )
 
 
-@dg.asset(
-    **DAILY,
+@daily_asset(
     group_name="learning",
     kinds={"numba", "mlflow"},
     io_manager_key="models",
@@ -125,7 +124,9 @@ def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult
     required_resource_keys={"mlflow"},
     code_version=MODEL_VERSION,
 )
-def trained_model(context: dg.AssetExecutionContext, mail_features: WindowOfDays) -> Iterator[dg.MaterializeResult]:
+def trained_model(
+    context: dg.AssetExecutionContext, mail_features: WindowOfDays
+) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
     from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
     from spam_assets.plots import draw_evaluation
@@ -145,13 +146,15 @@ def trained_model(context: dg.AssetExecutionContext, mail_features: WindowOfDays
         return
     yield dg.MaterializeResult(
         value=model,
-        metadata={**describe_model(model, list(mail_features), picture), "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run))},
+        metadata={
+            **describe_model(model, list(mail_features), picture),
+            "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
+        },
         data_version=dg.DataVersion(version),
     )
 
 
-@dg.asset(
-    **DAILY,
+@daily_asset(
     group_name="learning",
     kinds={"mlflow"},
     ins={"mail_features": FEATURES_WINDOW},
@@ -161,7 +164,7 @@ def registered_model(
     trained_model: Any,  # a SpamModel; Dagster would import Numba to read the annotation when the code loads
     mail_features: WindowOfDays,
     registry: dg.ResourceParam[ModelRegistry],
-) -> Iterator[dg.MaterializeResult]:
+) -> Iterator[dg.MaterializeResult[Any]]:
     """The gate: the day's model as a version of `spam-classifier`, and champion if the rule says so."""
     from spam_assets.learning.comparison import DatedModel, compare_on_unseen_days
     from spam_assets.learning.promotion import PromotionBar, decide_promotion
@@ -176,7 +179,7 @@ def registered_model(
         window=mail_features,
     )
     decision = decide_promotion(*standings, PromotionBar())
-    registry.carry_out(decision.promote, candidate, champion)
+    registry.carry_out(candidate, champion, promote=decision.promote)
     yield dg.MaterializeResult(
         metadata=describe_decision(candidate, champion, decision),
         data_version=dg.DataVersion(version),

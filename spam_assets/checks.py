@@ -3,40 +3,41 @@
 Rules that a model depends on block: a day that breaks one produces no validated_mail. The others warn.
 """
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from types import FunctionType
+from typing import cast
 
 import dagster as dg
 import pandas as pd
 
-from spam_assets.mail.quality import BLOCKING_RULES, WARNING_RULES, Verdict, judge_day, warn_about_day
+from spam_assets.mail.quality import BLOCKING_RULES, WARNING_RULES, Rule, TrailingRule, judge_day, warn_about_day
 from spam_assets.partitions import DAYS
 from spam_assets.resources import MailHistory
 
-if TYPE_CHECKING:
-    import pandas as pd
 
-
-def describe_promise(rule: Callable[..., Verdict]) -> str:
-    """Return what a rule promises: the first paragraph of its docstring."""
-    return " ".join((rule.__doc__ or "").split("\n\n")[0].split())
+def build_spec(rule: Rule | TrailingRule, *, blocking: bool) -> dg.AssetCheckSpec:
+    """Return the check that a rule is: its name, and its promise, the first paragraph of its docstring."""
+    function = cast("FunctionType", rule)
+    return dg.AssetCheckSpec(
+        function.__name__,
+        asset="raw_mail",
+        description=" ".join((function.__doc__ or "").split("\n\n")[0].split()),
+        blocking=blocking,
+        partitions_def=DAYS,
+    )
 
 
 SPECS = [
-    dg.AssetCheckSpec(
-        rule.__name__,
-        asset="raw_mail",
-        description=describe_promise(rule),
-        blocking=rule in BLOCKING_RULES,
-        partitions_def=DAYS,
-    )
-    for rule in (*BLOCKING_RULES, *WARNING_RULES)
+    *(build_spec(rule, blocking=True) for rule in BLOCKING_RULES),
+    *(build_spec(rule, blocking=False) for rule in WARNING_RULES),
 ]
 
 
 @dg.multi_asset_check(specs=SPECS)
 def raw_mail_quality(
-    context: dg.AssetCheckExecutionContext, raw_mail: pd.DataFrame, mail_history: dg.ResourceParam[MailHistory]
+    context: dg.AssetCheckExecutionContext,
+    raw_mail: pd.DataFrame,
+    mail_history: dg.ResourceParam[MailHistory],
 ) -> Iterator[dg.AssetCheckResult]:
     """Judge the day by every rule; one pass over its mail serves them all."""
     day = context.partition_key

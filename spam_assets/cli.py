@@ -42,8 +42,6 @@ app.add_typer(land, name="land")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-DateOption = Annotated[str, typer.Option(metavar="YYYY-MM-DD")]
-
 
 class CommandError(Exception):
     """The command cannot do what was asked; the message is one sentence with the remedy."""
@@ -58,7 +56,7 @@ def main() -> None:
         app()
     except (KeyboardInterrupt, BrokenPipeError):
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001  the one place where errors become sentences
+    except Exception as error:
         if debug:
             raise
         err.print(f"[red]error:[/red] {escape(_say(error))}", soft_wrap=True)
@@ -93,7 +91,12 @@ def _progress(title: str) -> Iterator[Callable[[int, int | None, str], None]]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[what]}"))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
         task = bar.add_task(title, total=None, what="")
         yield lambda done, total, what: bar.update(task, completed=done, total=total, what=what)
@@ -101,9 +104,7 @@ def _progress(title: str) -> Iterator[Callable[[int, int | None, str], None]]:
 
 # --- landing mail -----------------------------------------------------------------------------------------------
 
-FormatOption = Annotated[
-    str, typer.Option("--format", help="csv, csv.gz, parquet or jsonl.", metavar="FORMAT")
-]
+FormatOption = Annotated[str, typer.Option("--format", help="csv, csv.gz, parquet or jsonl.", metavar="FORMAT")]
 
 
 @land.command("corpus", epilog="Example: spam-assets land corpus")
@@ -214,7 +215,11 @@ def _open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
     from spam_assets.home import prepare_home
 
     settings = load_settings()
-    for library in ("dagster", "mlflow", "alembic"):  # what matters is printed here, or stands in the event log
+    for library in (
+        "dagster",
+        "mlflow",
+        "alembic",
+    ):  # what matters is printed here, or stands in the event log
         logging.getLogger(library).setLevel(logging.ERROR)
     prepare_home(settings)
     from dagster import DagsterInstance
@@ -257,11 +262,15 @@ def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help=
 
 @app.command(epilog="Example: spam-assets backfill --from 2002-08-01 --to 2002-08-31")
 def backfill(
-    first: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first that landed).")] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, included (default: the last that landed).")] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first landed).")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, included (default: the last landed).")
+    ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also days that are complete.")] = False,
-) -> None:  # fmt: skip
-    """The landed days of a range that are not complete, a month or so of them in one run."""
+) -> None:
+    """The landed days of a range that are not complete; successive days in one run."""
     first = _parse_day(first, "--from") if first else "0001-01-01"
     last = _parse_day(last, "--to") if last else "9999-12-31"
     if first > last:
@@ -290,7 +299,7 @@ def _run_landed_days(
     todo = landed if everything else find_unfinished_days(instance, landed)
     outcomes: list[DayOutcome] = []
     with _progress("running") as report:
-        for first_of_run, last_of_run in split_into_ranges(todo, settings.days_per_run):
+        for first_of_run, last_of_run in split_into_ranges(todo):
             for outcome in materialize_days(instance, first_of_run, last_of_run):
                 outcomes.append(outcome)
                 report(len(outcomes), len(todo), f"days, {outcome.day}")
@@ -310,7 +319,7 @@ def _print_outcome(outcome: "DayOutcome") -> None:
 
 @app.command(epilog="Example: spam-assets demo")
 def demo() -> None:
-    """From nothing to a champion: lands the corpus, runs its days, prints what came out. Again: only what is missing."""
+    """From nothing to a champion: land the corpus, run its days, print what came out. Again: only what is missing."""
     from spam_assets.home import widen_day_range
 
     settings = load_settings()
@@ -344,7 +353,8 @@ def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "S
     skipped = [outcome for outcome in outcomes if outcome.skipped and not outcome.failure]
     if skipped:
         table.add_row(
-            "days skipped", f"{len(skipped)}; the last, {skipped[-1].day}: {escape(skipped[-1].skipped or '')}"
+            "days skipped",
+            f"{len(skipped)}; the last, {skipped[-1].day}: {escape(skipped[-1].skipped or '')}",
         )
     failed = [outcome for outcome in outcomes if outcome.failure]
     table.add_row("days failed", str(len(failed)) if failed else "0")
@@ -402,7 +412,9 @@ def classify(
     else:
         path = Path(file)
         if not path.is_file():
-            raise CommandError(f"{file} is not a file; name an .eml, an mbox, a CSV or a text file, or - for standard input")
+            raise CommandError(
+                f"{file} is not a file; name an .eml, an mbox, a CSV or a text file, or - for standard input"
+            )
         content, name = path.read_bytes(), path.name
     mail = read_mail(content, name)
     registry = ModelRegistry(load_settings())
@@ -417,7 +429,9 @@ def classify(
 
 
 @app.command(epilog="Example: spam-assets promote 12")
-def promote(version: Annotated[int, typer.Argument(help="Version of spam-classifier, see spam-assets models.")]) -> None:
+def promote(
+    version: Annotated[int, typer.Argument(help="Version of spam-classifier, see spam-assets models.")],
+) -> None:
     """Make a version the champion, whatever the rule says; the champion so far becomes `previous`."""
     from spam_assets.tracking import CHAMPION, ModelRegistry
 
@@ -425,7 +439,7 @@ def promote(version: Annotated[int, typer.Argument(help="Version of spam-classif
     known = {candidate.version: candidate for candidate in registry.versions()}
     if version not in known:
         raise CommandError(f"there is no version {version} of spam-classifier; spam-assets models lists them")
-    registry.carry_out(promote=True, candidate=known[version], champion=registry.aliased(CHAMPION))
+    registry.carry_out(known[version], registry.aliased(CHAMPION), promote=True)
     _print_champion(known[version])
 
 
@@ -438,7 +452,7 @@ def rollback() -> None:
     previous = registry.aliased(PREVIOUS)
     if previous is None:
         raise CommandError("there is no previous champion to go back to; spam-assets promote VERSION names one")
-    registry.carry_out(promote=True, candidate=previous, champion=registry.aliased(CHAMPION))
+    registry.carry_out(previous, registry.aliased(CHAMPION), promote=True)
     _print_champion(previous)
 
 

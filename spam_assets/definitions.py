@@ -8,18 +8,18 @@ import dagster as dg
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
-from spam_assets.assets import (  # noqa: E402
+from spam_assets.assets import (
     mail_features,
     raw_mail,
     registered_model,
     trained_model,
     validated_mail,
 )
-from spam_assets.checks import raw_mail_quality  # noqa: E402
-from spam_assets.executor import day_by_day_executor  # noqa: E402
-from spam_assets.jobs import train_job  # noqa: E402
-from spam_assets.partitions import SETTINGS  # noqa: E402
-from spam_assets.resources import build_resources  # noqa: E402
+from spam_assets.checks import raw_mail_quality
+from spam_assets.executor import day_by_day_executor
+from spam_assets.jobs import train_job
+from spam_assets.partitions import SETTINGS
+from spam_assets.resources import build_resources
 
 defs = dg.Definitions(
     assets=[raw_mail, validated_mail, mail_features, trained_model, registered_model],

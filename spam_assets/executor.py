@@ -27,6 +27,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+from typing_extensions import override
 
 from spam_assets.partitions import DAYS
 
@@ -53,12 +54,12 @@ class DayByDayExecutor(Executor):
     """Executes a run in its own process, one day of its range after the other."""
 
     @property
+    @override
     def retries(self) -> RetryMode:
         return RetryMode.ENABLED
 
-    def execute(
-        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
-    ) -> Iterator[DagsterEvent]:
+    @override
+    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         runs = split_run_by_day(plan_context.dagster_run)
         yield DagsterEvent.engine_event(
             plan_context,

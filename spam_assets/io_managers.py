@@ -15,9 +15,12 @@ import os
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import dagster as dg
+from typing_extensions import override
 from upath import UPath
 
 from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.model import SpamModel
+
+WINDOW_DAYS = "window_days"
+"""Metadata of an input that wants the days up to its partition instead of one: how many."""
 
 LOCAL_PROTOCOLS = ("", "file", "local")
 
@@ -46,13 +52,14 @@ def write_atomically(path: UPath, content: bytes) -> None:
     if path.protocol not in LOCAL_PROTOCOLS:
         path.write_bytes(content)
         return
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    target = Path(str(path))
+    beside = target.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with open(str(beside), "xb") as file:
+        with beside.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(str(beside), str(path))
+        beside.replace(target)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
@@ -94,8 +101,8 @@ class WindowOfDays(Mapping[str, Any]):
 class DailyFileIOManager(dg.UPathIOManager):
     """One file for each day of an asset.
 
-    An input whose metadata says `allow_missing_partitions` is a window: it arrives as a `WindowOfDays` of the days
-    that are stored, also when that is one day or none. Any other input is one day's value.
+    An input whose metadata has `window_days` is a window: it arrives as a `WindowOfDays` of so many days up to the
+    partition's own, those of them that are stored. Any other input is one day's value.
     """
 
     @abstractmethod
@@ -136,41 +143,47 @@ class DailyFileIOManager(dg.UPathIOManager):
             ) from None
         except Exception as error:
             raise StorageError(
-                f"{asset} of {day} is damaged ({path}: {type(error).__name__}); "
-                f"materialize {asset} for {day} again"
+                f"{asset} of {day} is damaged ({path}: {type(error).__name__}); materialize {asset} for {day} again"
             ) from error
 
+    @override
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         content = self.to_bytes(obj)
         write_atomically(path, content)
         context.add_output_metadata({"size_bytes": len(content)})
 
+    @override
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
         return self.load_day(context.asset_key.to_user_string(), context.asset_partition_key, path)
 
+    @override
     def load_input(self, context: dg.InputContext) -> Any:
-        if not (context.definition_metadata or {}).get("allow_missing_partitions"):
+        window_days = (context.definition_metadata or {}).get(WINDOW_DAYS)
+        if window_days is None:
             return super().load_input(context)
         asset = context.asset_key.to_user_string()
-        stored = set(self.stored_days(asset))
-        return WindowOfDays(
-            self, asset, {day: self.path_of(asset, day) for day in context.asset_partition_keys if day in stored}
-        )
+        last = context.asset_partition_key
+        first = (date.fromisoformat(last) - timedelta(days=window_days - 1)).isoformat()
+        days = [day for day in self.stored_days(asset) if first <= day <= last]
+        return WindowOfDays(self, asset, {day: self.path_of(asset, day) for day in days})
 
 
 class FrameIOManager(DailyFileIOManager):
     """pandas frames as Parquet."""
 
-    extension: ClassVar[str] = ".parquet"
+    extension = ".parquet"
 
+    @override
     def to_bytes(self, value: "pd.DataFrame") -> bytes:
         buffer = io.BytesIO()
         value.to_parquet(buffer, index=False, compression="zstd")
         return buffer.getvalue()
 
+    @override
     def read_data_version(self, path: UPath) -> str:
         return fingerprint_frame(self.from_path(path))
 
+    @override
     def from_path(self, path: UPath) -> "pd.DataFrame":
         import pandas as pd
 
@@ -181,16 +194,18 @@ class FrameIOManager(DailyFileIOManager):
         import pyarrow.parquet as pq
 
         with self.path_of(asset, day).open("rb") as file:
-            return pq.read_table(file, columns=columns).to_pandas()
+            frame: pd.DataFrame = pq.read_table(file, columns=columns).to_pandas()
+        return frame
 
 
 class FeaturesIOManager(DailyFileIOManager):
     """`MailFeatures` as one Arrow table: a row a message, a list of hashed features for each view."""
 
-    extension: ClassVar[str] = ".arrow"
+    extension = ".arrow"
     VIEW_PREFIX: ClassVar[str] = "view:"
     DATA_VERSION: ClassVar[bytes] = b"data_version"
 
+    @override
     def to_bytes(self, value: "MailFeatures") -> bytes:
         import pyarrow as pa
 
@@ -207,9 +222,11 @@ class FeaturesIOManager(DailyFileIOManager):
             writer.write_batch(batch)
         return buffer.getvalue()
 
+    @override
     def read_data_version(self, path: UPath) -> str:
-        return self._read_batch(path).schema.metadata[self.DATA_VERSION].decode()
+        return str(self._read_batch(path).schema.metadata[self.DATA_VERSION], "ascii")
 
+    @override
     def from_path(self, path: UPath) -> "MailFeatures":
         from spam_assets.learning.features import MailFeatures, SparseRows
 
@@ -232,26 +249,27 @@ class FeaturesIOManager(DailyFileIOManager):
     def _read_batch(path: UPath) -> "pa.RecordBatch":
         import pyarrow as pa
 
-        if path.protocol in LOCAL_PROTOCOLS:
-            source = pa.memory_map(str(path))
-        else:
-            source = pa.BufferReader(path.read_bytes())
+        is_local = path.protocol in LOCAL_PROTOCOLS
+        source = pa.memory_map(str(path)) if is_local else pa.BufferReader(path.read_bytes())
         return pa.ipc.open_file(source).get_batch(0)
 
 
 class ModelIOManager(DailyFileIOManager):
     """`SpamModel` as plain arrays."""
 
-    extension: ClassVar[str] = ".npz"
+    extension = ".npz"
 
+    @override
     def to_bytes(self, value: "SpamModel") -> bytes:
         from spam_assets.learning.model_file import dump_model
 
         return dump_model(value)
 
+    @override
     def read_data_version(self, path: UPath) -> str:
         return fingerprint_model(self.from_path(path))
 
+    @override
     def from_path(self, path: UPath) -> "SpamModel":
         from spam_assets.learning.model_file import load_model
 

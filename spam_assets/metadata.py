@@ -66,8 +66,10 @@ def preview_mail(frame: "pd.DataFrame") -> str:
     """Return the first rows as a Markdown table; mail is hostile, so its text can form no markup."""
     columns = [RECEIVED_AT, LABEL, SENDER, SUBJECT, BODY]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
-    for row in frame[columns].head(PREVIEW_ROWS).itertuples(index=False):
-        lines.append("| " + " | ".join(escape_markdown(value) for value in row) + " |")
+    lines.extend(
+        "| " + " | ".join(escape_markdown(value) for value in row) + " |"
+        for row in frame[columns].head(PREVIEW_ROWS).itertuples(index=False)
+    )
     return "\n".join(lines)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 LOADER_MODULE = "spam_assets.learning.serving"
-REQUIRED_PACKAGES = ("numba", "numpy", "pandas", "selectolax")
+REQUIRED_PACKAGES = ("numba", "numpy", "pandas")
 ROOMS = ("mail", "learning")
 
 
@@ -41,8 +41,9 @@ def build_signature() -> "ModelSignature":
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType
 
+    any_type = AnyType()  # type: ignore[no-untyped-call]
     columns = [*(name for name in MAIL_COLUMNS if name != LABEL), TEXT]
     return ModelSignature(
-        inputs=Schema([ColSpec(AnyType(), name, required=False) for name in columns]),
+        inputs=Schema([ColSpec(any_type, name, required=False) for name in columns]),
         outputs=Schema([ColSpec("double", "spam_probability"), ColSpec("boolean", "is_spam")]),
     )

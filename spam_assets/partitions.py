@@ -1,4 +1,4 @@
-"""The daily partitions: one UTC day each, and the window of days that a model learns from."""
+"""The daily partitions: one UTC day each."""
 
 from datetime import datetime, time, timedelta
 
@@ -20,11 +20,5 @@ def build_daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=start, end_date=end, timezone="UTC")
 
 
-def build_window_mapping(window_days: int) -> dg.TimeWindowPartitionMapping:
-    """Return the mapping of a day to the `window_days` days that end with it, itself included."""
-    return dg.TimeWindowPartitionMapping(start_offset=1 - window_days, end_offset=0)
-
-
 SETTINGS = load_settings()
 DAYS = build_daily_partitions(SETTINGS)
-WINDOW = build_window_mapping(SETTINGS.window_days)

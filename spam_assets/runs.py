@@ -6,9 +6,10 @@ from datetime import date, timedelta
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
-from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.events import DagsterEvent, DagsterEventType, RunFailureReason
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster_shared.error import SerializableErrorInfo
 
 from spam_assets.executor import DAY_OF_EVENT
 from spam_assets.jobs import train_job
@@ -57,14 +58,14 @@ def materialize_days(instance: dg.DagsterInstance, first: str, last: str) -> Ite
         yield outcome
 
 
-def split_into_ranges(days: Iterable[str], most_days: int) -> list[tuple[str, str]]:
-    """Group days into ranges (first, last) of successive days, one run each, at most `most_days` days long.
+def split_into_ranges(days: Iterable[str]) -> list[tuple[str, str]]:
+    """Group days into ranges (first, last) of successive days, one run each.
 
     A range holds no other day: what a run covers without making it, Dagster shows as skipped.
     """
     ranges: list[list[date]] = []
     for day in sorted(map(date.fromisoformat, days)):
-        if ranges and len(ranges[-1]) < most_days and ranges[-1][-1] + timedelta(days=1) == day:
+        if ranges and ranges[-1][-1] + timedelta(days=1) == day:
             ranges[-1].append(day)
         else:
             ranges.append([day])
@@ -113,15 +114,23 @@ def _note_event(outcome: DayOutcome, event: DagsterEvent) -> None:
         evaluation = event.asset_check_evaluation_data
         if not evaluation.passed:
             is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
-            (outcome.failures if is_error else outcome.warnings).append(
-                evaluation.description or evaluation.check_name
-            )
+            (outcome.failures if is_error else outcome.warnings).append(evaluation.description or evaluation.check_name)
     elif event.event_type == DagsterEventType.STEP_FAILURE and not outcome.failures:
         failure = event.step_failure_data
         if failure.user_failure_data is not None and failure.user_failure_data.description:
             outcome.failures.append(failure.user_failure_data.description)
         elif failure.error is not None:
-            cause = failure.error
-            while cause.cause is not None:
-                cause = cause.cause
-            outcome.failures.append(f"{event.step_key}: {cause.message.strip()}")
+            outcome.failures.append(f"{event.step_key}: {_say_root_cause(failure.error)}")
+    elif event.event_type == DagsterEventType.PIPELINE_FAILURE:
+        # Steps that fail have spoken for themselves; what is left is what kept a day from starting, such as an
+        # MLflow that does not answer.
+        run_failure = event.job_failure_data
+        if run_failure.failure_reason != RunFailureReason.STEP_FAILURE and run_failure.error is not None:
+            outcome.failures.append(_say_root_cause(run_failure.error))
+
+
+def _say_root_cause(error: SerializableErrorInfo) -> str:
+    while error.cause is not None:
+        error = error.cause
+    message = error.message.strip()
+    return message.partition(": ")[2] if message.startswith("spam_assets.") else message

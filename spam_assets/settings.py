@@ -43,7 +43,6 @@ class Settings(BaseSettings):
     end_date: date | None = None
     window_days: int = Field(default=90, ge=1)
     target_fpr: float = Field(default=0.001, gt=0, lt=1)
-    days_per_run: int = Field(default=30, ge=1)
     owner: str = "team:mail"
     experiment: str = "spam-classifier"
     mlflow_tracking_uri: SecretStr | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")

@@ -23,15 +23,18 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import dagster as dg
-from dagster_mlflow import mlflow_tracking
-from dagster_mlflow.resources import MlFlow
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)  # of its hooks, which nothing here uses
+    from dagster_mlflow import mlflow_tracking
+    from dagster_mlflow.resources import MlFlow
 
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.entities.model_registry import ModelVersion
 
     from spam_assets.learning.model import SpamModel
@@ -83,9 +86,7 @@ def prepare_tracking_store(settings: Settings) -> None:
 
         client = MlflowClient(settings.tracking_uri)
         if client.get_experiment_by_name(settings.experiment) is None:
-            client.create_experiment(
-                settings.experiment, artifact_location=settings.artifact_folder.as_uri()
-            )
+            client.create_experiment(settings.experiment, artifact_location=settings.artifact_folder.as_uri())
 
 
 class TrainingMlFlow(MlFlow):
@@ -98,6 +99,13 @@ class TrainingMlFlow(MlFlow):
 
     dagster_url: str
     mlflow_url: str
+    experiment: "Experiment"
+    tracking_client: "MlflowClient"
+
+    @property
+    def experiment_id(self) -> str:
+        """The id of the experiment of the settings."""
+        return str(self.experiment.experiment_id)
 
     def _setup(self) -> None:
         """Open nothing yet; `training_run` does."""
@@ -108,7 +116,7 @@ class TrainingMlFlow(MlFlow):
 
         When `nothing_trained` is raised inside, the run is removed again and the error goes on.
         """
-        client: MlflowClient = self.tracking_client
+        client = self.tracking_client
         tags = {
             "mlflow.source.name": "spam_assets",
             "dagster_run_id": self.dagster_run_id,  # the tag by which dagster-mlflow finds runs
@@ -116,7 +124,7 @@ class TrainingMlFlow(MlFlow):
             TRAINING_DATE: day,
         }
         with secret_kept(self.tracking_uri, "opening a run"):
-            run = client.create_run(self.experiment.experiment_id, run_name=f"train-{day}", tags=tags)
+            run = client.create_run(self.experiment_id, run_name=f"train-{day}", tags=tags)
         run_id: str = run.info.run_id
         try:
             yield run_id
@@ -155,7 +163,7 @@ class TrainingMlFlow(MlFlow):
             **{f"version_{package}": version(package) for package in RECORDED_PACKAGES},
         }
         now_milliseconds = int(time.time() * 1000)
-        client: MlflowClient = self.tracking_client
+        client = self.tracking_client
         with secret_kept(self.tracking_uri, f"recording train-{day}"):
             client.log_batch(
                 run_id,
@@ -173,7 +181,7 @@ class TrainingMlFlow(MlFlow):
 
     def url_of(self, run_id: str) -> str:
         """Return where MLflow's UI shows a run."""
-        return f"{self.mlflow_url}/#/experiments/{self.experiment.experiment_id}/runs/{run_id}"
+        return f"{self.mlflow_url}/#/experiments/{self.experiment_id}/runs/{run_id}"
 
     def _log_model(self, run_id: str, model: "SpamModel") -> str:
         """Log the model and return its URI, which resolves faster than `runs:/{run_id}/model`."""
@@ -219,7 +227,7 @@ def build_mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
     def daily_mlflow_tracking(context: dg.InitResourceContext) -> TrainingMlFlow:
         prepare_tracking_store(settings)
         with secret_kept(settings.tracking_uri, "opening the experiment"):
-            mlflow = TrainingMlFlow(context)
+            mlflow = TrainingMlFlow(context)  # type: ignore[no-untyped-call]
         mlflow.dagster_url = settings.dagster_url
         mlflow.mlflow_url = settings.mlflow_url
         return mlflow
@@ -294,10 +302,9 @@ class ModelRegistry:
         from spam_assets.learning.model_file import load_model
 
         with self._guard(f"loading version {version.version}"):
-            path = download_artifacts(
-                f"models:/{MODEL_NAME}/{version.version}/data/{MODEL_FILE}",
-                tracking_uri=self._settings.tracking_uri,
-            )
+            # Not `models:/...`, which MLflow looks up in the store of the process, whatever tracking_uri says.
+            folder = self._client.get_model_version_download_uri(MODEL_NAME, str(version.version))
+            path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
         return load_model(Path(path).read_bytes())
 
     def training_run_of(self, training_date: str, data_version: str) -> "Run":
@@ -349,9 +356,7 @@ class ModelRegistry:
             )
         return _describe_version(version, {})
 
-    def carry_out(
-        self, promote: bool, candidate: RegisteredVersion, champion: RegisteredVersion | None
-    ) -> None:
+    def carry_out(self, candidate: RegisteredVersion, champion: RegisteredVersion | None, *, promote: bool) -> None:
         """Move the aliases as decided.
 
         A promoted candidate becomes champion and the old one `previous`; a refused one that is newer than the
@@ -383,5 +388,5 @@ class ModelRegistry:
 def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:
     number = int(version.version)
     return RegisteredVersion(
-        number, version.tags.get(TRAINING_DATE, ""), version.run_id, tuple(sorted(aliases.get(number, [])))
+        number, version.tags.get(TRAINING_DATE, ""), version.run_id or "", tuple(sorted(aliases.get(number, [])))
     )

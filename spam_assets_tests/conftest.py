@@ -95,9 +95,7 @@ def prepared_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(
-    tmp_path: Path, landing: Path, prepared_mlflow: Path, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
+def settings(tmp_path: Path, landing: Path, prepared_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings with a home folder of their own and an empty MLflow store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow exports the one that was used last
     home = tmp_path / "home"
@@ -111,7 +109,9 @@ def zone(landing: Path) -> LandingZone:
 
 
 @pytest.fixture
-def run_command(tmp_path: Path, landing: Path, prepared_mlflow: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+def run_command(
+    tmp_path: Path, landing: Path, prepared_mlflow: Path
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
     """Run `spam-assets` as a person would: another process, its own home, a working directory of its own."""
     shutil.copy(prepared_mlflow, tmp_path / "home" / "mlflow.db")
     environment = {
@@ -126,8 +126,6 @@ def run_command(tmp_path: Path, landing: Path, prepared_mlflow: Path) -> Iterato
             [sys.executable, "-m", "spam_assets", *arguments],
             cwd=tmp_path, env=environment, input=stdin, capture_output=True, timeout=200,
         )  # fmt: skip
-        return subprocess.CompletedProcess(
-            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-        )
+        return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run

@@ -28,9 +28,7 @@ def downstream(context: dg.AssetExecutionContext) -> None:
     SEEN.append(("downstream", context.partition_key, os.getpid()))
 
 
-@dg.multi_asset_check(
-    specs=[dg.AssetCheckSpec("is_good", asset="upstream", blocking=True, partitions_def=DAYS)]
-)
+@dg.multi_asset_check(specs=[dg.AssetCheckSpec("is_good", asset="upstream", blocking=True, partitions_def=DAYS)])
 def is_good(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     yield dg.AssetCheckResult(check_name="is_good", passed=context.partition_key != day_text(2))
 
@@ -58,7 +56,9 @@ def range_tags(first: str, last: str) -> dict[str, str]:
     return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
 
 
-def test_days_run_in_order_in_this_process_and_a_bad_day_stops_only_itself(instance: dg.DagsterInstance) -> None:
+def test_days_run_in_order_in_this_process_and_a_bad_day_stops_only_itself(
+    instance: dg.DagsterInstance,
+) -> None:
     run = run_range(instance, range_tags(day_text(0), day_text(3)))
 
     assert run.status == dg.DagsterRunStatus.FAILURE
@@ -100,7 +100,10 @@ def test_the_days_of_a_failed_range_are_shown_as_failed_and_the_others_as_materi
     run_range(instance, range_tags(day_text(0), day_text(3)))
     status = get_and_update_asset_status_cache_value(instance, downstream.key, DAYS)
     assert status is not None
-    assert set(status.deserialize_failed_partition_subsets(DAYS).get_partition_keys()) == {day_text(1), day_text(2)}
+    assert set(status.deserialize_failed_partition_subsets(DAYS).get_partition_keys()) == {
+        day_text(1),
+        day_text(2),
+    }
     assert set(status.deserialize_materialized_partition_subsets(DAYS).get_partition_keys()) == {
         day_text(0),
         day_text(3),

@@ -114,7 +114,7 @@ def test_loading_a_model_file_runs_no_code_from_it(tmp_path: Path) -> None:
     proof = tmp_path / "proof"
 
     class Exploit:
-        def __reduce__(self):  # noqa: ANN204
+        def __reduce__(self):
             return (Path.touch, (proof,))
 
     path = tmp_path / "trained_model" / f"{day_text(0)}.npz"

@@ -98,12 +98,54 @@ def featurize_mail(frame: pd.DataFrame) -> MailFeatures:
     else:
         labels = np.zeros(len(frame), np.int8)
     parts: dict[str, list[SparseRows]] = {view: [] for view in VIEWS}
-    for documents in _documents(frame):
-        words, word_offsets, patterns, pattern_offsets = _hash_documents(*_concatenate(documents))
+    for documents in cut_documents(frame):
+        words, word_offsets, patterns, pattern_offsets, *_ = hash_documents(
+            *concatenate_documents(documents), is_locating=False
+        )
         parts[WORDS].append(SparseRows(words, word_offsets))
         parts[PATTERNS].append(SparseRows(patterns, pattern_offsets))
     views = {view: _stack(rows) for view, rows in parts.items()}
     return MailFeatures(frame[MESSAGE_ID].to_numpy(dtype=object), labels, views)
+
+
+NO_HEADER = -1
+"""In place of where a header's name starts: the word stands in the body."""
+
+FOUR_GRAM = -2
+"""In place of where a header's name starts: not a word but four bytes."""
+
+
+@dataclass(frozen=True)
+class LocatedFeatures:
+    """The features of some messages and where in their text each of them first appears.
+
+    Attributes:
+        text: The bytes that are hashed: headers and body of each message in turn.
+        views: As in ``MailFeatures``.
+        places: One int32 array for each view, shape (features, 3): start and stop in ``text``, and where the
+            name of the header starts that the feature stands in (or ``NO_HEADER``, ``FOUR_GRAM``).
+    """
+
+    text: bytes
+    views: Mapping[str, SparseRows]
+    places: Mapping[str, npt.NDArray[np.int32]]
+
+
+def locate_features(mail: pd.DataFrame) -> Iterator[LocatedFeatures]:
+    """Hash the messages of a frame, some hundreds at a time, and keep where each feature stands.
+
+    For explanations: hashes cannot be turned back into text. The features are those of ``featurize_mail``.
+    """
+    for documents in cut_documents(mail):
+        text, offsets, body_starts = concatenate_documents(documents)
+        words, word_offsets, patterns, pattern_offsets, *places = hash_documents(
+            text, offsets, body_starts, is_locating=True
+        )
+        yield LocatedFeatures(
+            text.tobytes(),
+            {WORDS: SparseRows(words, word_offsets), PATTERNS: SparseRows(patterns, pattern_offsets)},
+            {WORDS: places[0], PATTERNS: places[1]},
+        )
 
 
 def _stack(parts: list[SparseRows]) -> SparseRows:
@@ -112,11 +154,10 @@ def _stack(parts: list[SparseRows]) -> SparseRows:
     return SparseRows(indices, np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
 
 
-def _documents(frame: pd.DataFrame) -> Iterator[list[tuple[bytes, bytes]]]:
+def cut_documents(frame: pd.DataFrame) -> Iterator[list[tuple[bytes, bytes]]]:
     """Chunks of (headers, body), so that memory beyond the result does not grow with the day."""
     columns = [
-        frame[name] if name in frame else [None] * len(frame)
-        for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)
+        frame[name] if name in frame else [None] * len(frame) for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)
     ]
     rows = zip(*columns, strict=True)
     chunk: list[tuple[bytes, bytes]] = []
@@ -151,7 +192,7 @@ def _encode(value: Any, limit: int) -> bytes:
     return value[:limit].encode("utf-8", "replace")[:limit] if isinstance(value, str) else b""
 
 
-def _concatenate(
+def concatenate_documents(
     documents: list[tuple[bytes, bytes]],
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """All text as one array, where each document starts (n + 1), and where each body starts (n)."""
@@ -161,33 +202,63 @@ def _concatenate(
     return text, offsets, offsets[:-1] + lengths[:, 0]
 
 
+# $ ! ' - . are parts of words, as in bogofilter; so is every byte of a character beyond ASCII
+_IS_IN_WORDS = np.array([chr(byte).isalnum() or chr(byte) in "$!'-." or byte >= 128 for byte in range(256)])
+
+
+@njit(inline="always")
+def _note_place(place: npt.NDArray[np.int32], start: int, stop: int, header: int) -> None:
+    place[0] = start
+    place[1] = stop
+    place[2] = header
+
+
 @njit(cache=True)
-def _hash_documents(
-    text: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], body_starts: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64], npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+def hash_documents(
+    text: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    body_starts: npt.NDArray[np.int64],
+    is_locating: bool,  # noqa: FBT001 - numba knows no keyword-only arguments
+) -> tuple[
+    npt.NDArray[np.uint32],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.uint32],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+]:
     """Words and patterns of each document, each once per document, in order of first appearance.
 
-    A table of the last document that had a feature takes the place of sorting or a set.
+    A table of the last document that had a feature takes the place of sorting or a set; its entries are two bytes
+    to fit the processor's cache, which bounds the documents of one call to 65,535. The places at the end
+    (see ``LocatedFeatures``) are empty unless ``is_locating``.
     """
     golden = np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing: the high bits of a product are well mixed
     prime = np.uint64(0x100000001B3)  # FNV-1a
     word_shift = np.uint64(64 - WORD_BITS)
     pattern_shift = np.uint64(64 - PATTERN_BITS)
-    word_seen = np.full(1 << WORD_BITS, -1, np.int32)
-    pattern_seen = np.full(1 << PATTERN_BITS, -1, np.int32)
     documents = len(offsets) - 1
+    if documents >= 1 << 16:
+        raise ValueError("at most 65,535 documents can be hashed at once")
+    word_seen = np.zeros(1 << WORD_BITS, np.uint16)  # the number of the last document, counted from 1
+    pattern_seen = np.zeros(1 << PATTERN_BITS, np.uint16)
     words = np.empty(len(text) // 2 + documents + 1, np.uint32)
     patterns = np.empty(len(text) + len(text) // 2 + documents + 1, np.uint32)
+    word_places = np.empty((len(words) if is_locating else 0, 3), np.int32)
+    pattern_places = np.empty((len(patterns) if is_locating else 0, 3), np.int32)
     word_offsets = np.zeros(documents + 1, np.int64)
     pattern_offsets = np.zeros(documents + 1, np.int64)
     word_count = 0
     pattern_count = 0
     for row in range(documents):
+        number = np.uint16(row + 1)
         start, body, stop = offsets[row], body_starts[row], offsets[row + 1]
         tag = np.uint64(0)
         token = np.uint64(0)
         length = 0
         is_name = start < body
+        name_start = int(start)
+        header = NO_HEADER
         window = np.uint64(0)
         for at in range(start, stop + 1):
             byte = np.uint64(text[at]) if at < stop else np.uint64(10)
@@ -195,12 +266,15 @@ def _hash_documents(
                 window = ((window << np.uint64(8)) | byte) & np.uint64(0xFFFFFFFF)
                 if at >= start + 3:
                     index = (window * golden) >> pattern_shift
-                    if pattern_seen[index] != row:
-                        pattern_seen[index] = row
-                        patterns[pattern_count] = index
-                        pattern_count += 1
+                    # written always and kept if new: a branch here could not be predicted
+                    patterns[pattern_count] = index
+                    if is_locating:
+                        _note_place(pattern_places[pattern_count], at - 3, at + 1, FOUR_GRAM)
+                    pattern_count += pattern_seen[index] != number
+                    pattern_seen[index] = number
             if at == body:
                 tag = np.uint64(0)
+                header = NO_HEADER
                 token = np.uint64(0)
                 length = 0
                 is_name = False
@@ -208,42 +282,46 @@ def _hash_documents(
                 if byte == 58:  # a colon ends the header's name
                     is_name = False
                     tag = token * golden
+                    header = name_start
                     token = np.uint64(0)
                 elif byte == 10:
                     token = np.uint64(0)
+                    name_start = at + 1
                 else:
                     token = (token ^ (byte | np.uint64(32))) * prime
                 continue
-            if (
-                (byte >= 97 and byte <= 122)
-                or (byte >= 65 and byte <= 90)
-                or (byte >= 48 and byte <= 57)
-                or byte >= 128
-                or byte == 36  # $ ! ' - . are part of words, as in bogofilter
-                or byte == 33
-                or byte == 39
-                or byte == 45
-                or byte == 46
-            ):
+            if _IS_IN_WORDS[byte]:
                 token = (token ^ byte) * prime
                 length += 1
                 continue
             if length > 0 and length <= _LONGEST_WORD_BYTES:
                 index = (token * golden) >> word_shift
-                if word_seen[index] != row:
-                    word_seen[index] = row
+                if word_seen[index] != number:
+                    word_seen[index] = number
                     words[word_count] = index
+                    if is_locating:
+                        _note_place(word_places[word_count], at - length, at, header)
                     word_count += 1
                 tagged = (token ^ tag) * golden
                 index = ((tagged ^ (tagged >> np.uint64(29))) * golden) >> pattern_shift
-                if pattern_seen[index] != row:
-                    pattern_seen[index] = row
+                if pattern_seen[index] != number:
+                    pattern_seen[index] = number
                     patterns[pattern_count] = index
+                    if is_locating:
+                        _note_place(pattern_places[pattern_count], at - length, at, header)
                     pattern_count += 1
             token = np.uint64(0)
             length = 0
             if byte == 10 and at < body:
                 is_name = at + 1 < body and text[at + 1] != 32 and text[at + 1] != 9
+                name_start = at + 1
         word_offsets[row + 1] = word_count
         pattern_offsets[row + 1] = pattern_count
-    return words[:word_count].copy(), word_offsets, patterns[:pattern_count].copy(), pattern_offsets
+    return (
+        words[:word_count].copy(),
+        word_offsets,
+        patterns[:pattern_count].copy(),
+        pattern_offsets,
+        word_places[:word_count].copy(),
+        pattern_places[:pattern_count].copy(),
+    )

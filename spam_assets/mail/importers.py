@@ -189,9 +189,7 @@ def corpus_messages(archive_dir: Path, *, only_overlap: bool = True) -> Iterator
                 continue
             source = f"{folder}/{path.name.removesuffix('.txt')}"
             if hashlib.md5(raw, usedforsecurity=False).hexdigest() != match[1] and source != _KNOWN_MISMATCH:
-                raise MailImportError(
-                    f"{archive} is damaged: {source} has another MD5 than its name; delete the file."
-                )
+                raise MailImportError(f"{archive} is damaged: {source} has another MD5 than its name; delete the file.")
             count += 1
             received_at = find_received_at(raw)
             is_outside = received_at and not CORPUS_FIRST_DAY <= received_at.date() <= CORPUS_LAST_DAY
@@ -199,9 +197,7 @@ def corpus_messages(archive_dir: Path, *, only_overlap: bool = True) -> Iterator
                 continue
             yield LabelledMessage(raw, HAM if "ham" in folder else SPAM, source, received_at)
     if count < _MIN_CORPUS_MESSAGES:
-        raise MailImportError(
-            f"{archive_dir} holds {count:,} messages of the corpus, not 6,046; delete its archives."
-        )
+        raise MailImportError(f"{archive_dir} holds {count:,} messages of the corpus, not 6,046; delete its archives.")
 
 
 def _find_archives(archive_dir: Path) -> list[Path]:
@@ -272,9 +268,7 @@ def _read_archive(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
                     if file is not None:
                         yield PurePosixPath(member.name), file.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise MailImportError(
-            f"{path} is no sound tar archive ({error}); delete it and download it again."
-        ) from error
+        raise MailImportError(f"{path} is no sound tar archive ({error}); delete it and download it again.") from error
 
 
 # --- folders and mailboxes ------------------------------------------------------------------------
@@ -310,9 +304,7 @@ def _read_mail_file(path: Path, label: str) -> LabelledMessage:
     try:
         return LabelledMessage(path.read_bytes(), label, str(path))
     except OSError as error:
-        raise MailImportError(
-            f"{path} cannot be read ({error.strerror}); check the file and import again."
-        ) from error
+        raise MailImportError(f"{path} cannot be read ({error.strerror}); check the file and import again.") from error
 
 
 def mbox_messages(ham: Path, spam: Path) -> Iterator[LabelledMessage]:
@@ -331,9 +323,7 @@ def mbox_messages(ham: Path, spam: Path) -> Iterator[LabelledMessage]:
         except OSError as error:
             raise MailImportError(f"{path} cannot be read ({error.strerror}); name an mbox file.") from error
         if not is_mbox:
-            raise MailImportError(
-                f"{path} is no mbox, because it does not start with `From `; name an mbox file."
-            )
+            raise MailImportError(f"{path} is no mbox, because it does not start with `From `; name an mbox file.")
     return (message for path, label in ((ham, HAM), (spam, SPAM)) for message in _split_mbox(path, label))
 
 
@@ -457,8 +447,7 @@ def land_table(
             if date_column not in found:
                 shown = ", ".join(column[:40] for column in found[:20]) or "none"
                 raise MailImportError(
-                    f"{name} has no column {date_column!r} (columns found: {shown}); name the column with "
-                    "the date."
+                    f"{name} has no column {date_column!r} (columns found: {shown}); name the column with the date."
                 )
             date_index = found.index(date_column)
             header = [(renamed or {}).get(column, column) for column in found]
@@ -476,9 +465,7 @@ def land_table(
 
             def build_columns(rows: list[tuple[int, str, bytes]]) -> dict[str, list[object]]:
                 columns = arrange_csv_cells(header, [json.loads(row) for _, _, row in rows])
-                columns[RECEIVED_AT] = [
-                    _EPOCH + timedelta(microseconds=microseconds) for microseconds, _, _ in rows
-                ]
+                columns[RECEIVED_AT] = [_EPOCH + timedelta(microseconds=microseconds) for microseconds, _, _ in rows]
                 return columns
 
             return _write_days(spool, zone, file_format, report, build_columns)
@@ -502,9 +489,7 @@ class _Spool:
     def __init__(self) -> None:
         self._rows = sqlite3.connect("", isolation_level=None)
         self._rows.execute("PRAGMA journal_mode = OFF")
-        self._rows.execute(
-            "CREATE TABLE mail (day TEXT, microseconds INTEGER, source TEXT, label TEXT, content BLOB)"
-        )
+        self._rows.execute("CREATE TABLE mail (day TEXT, microseconds INTEGER, source TEXT, label TEXT, content BLOB)")
         self._rows.execute("BEGIN")
         self.undated = 0
         self.undated_examples: list[str] = []
@@ -565,9 +550,7 @@ def _write_days(
 
 def _check_format(file_format: str) -> None:
     if file_format not in FILE_FORMATS:
-        raise LandingError(
-            f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}."
-        )
+        raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
 
 
 def _open_text(path: Path) -> IO[str]:

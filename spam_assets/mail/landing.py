@@ -67,9 +67,7 @@ _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 _LABEL_SPELLINGS: Final = {"0": HAM, "false": HAM, "ham": HAM, "1": SPAM, "true": SPAM, "spam": SPAM}
 # Storages where a PUT becomes visible whole or not at all; elsewhere a file is uploaded beside and then
 # moved.
-_ATOMIC_PUT_PROTOCOLS: Final = frozenset(
-    {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "memory"}
-)
+_ATOMIC_PUT_PROTOCOLS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "memory"})
 
 
 class LandingError(Exception):
@@ -289,9 +287,7 @@ def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[p
             remedy.
     """
     if not content:
-        raise LandingError(
-            f"{name} is empty; land the file again, a day without mail needs at least the header."
-        )
+        raise LandingError(f"{name} is empty; land the file again, a day without mail needs at least the header.")
     if file_format == "parquet":
         columns = _read_parquet(content, name)
     elif file_format == "jsonl":
@@ -321,9 +317,7 @@ def _decompress(content: bytes, name: str) -> bytes:
                         "bomb; split the day or land it uncompressed."
                     )
                 if not piece and not rest and not stream.eof:
-                    raise LandingError(
-                        f"{name} is cut off in the middle of its gzip data; land the file again."
-                    )
+                    raise LandingError(f"{name} is cut off in the middle of its gzip data; land the file again.")
                 pieces.append(piece)
             rest = stream.unused_data
     except zlib.error as error:
@@ -370,8 +364,7 @@ def read_csv_rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, list[s
             line = reader.line_num + 1
     except csv.Error as error:
         raise LandingError(
-            f"{name} is broken CSV in the row at line {line} ({error}); check its quotes and land the file "
-            "again."
+            f"{name} is broken CSV in the row at line {line} ({error}); check its quotes and land the file again."
         ) from error
 
 
@@ -410,9 +403,7 @@ def _read_jsonl(content: bytes, name: str) -> Columns:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise LandingError(
-                f"{name} is broken JSON in line {number} ({error}); land the file again."
-            ) from error
+            raise LandingError(f"{name} is broken JSON in line {number} ({error}); land the file again.") from error
         if not isinstance(record, dict):
             raise LandingError(f"{name} has no JSON object in line {number}; write one object a line.")
         records.append(record)
@@ -431,8 +422,7 @@ def _read_parquet(content: bytes, name: str) -> Columns:
         size_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
         if metadata.num_rows > MAX_ROWS or size_bytes > MAX_TABLE_BYTES:
             raise LandingError(
-                f"{name} holds {metadata.num_rows:,} rows of {size_bytes:,} bytes, more than a day may; "
-                "split the day."
+                f"{name} holds {metadata.num_rows:,} rows of {size_bytes:,} bytes, more than a day may; split the day."
             )
         header = list(file.schema_arrow.names)
         check_header(header, name)
@@ -456,9 +446,7 @@ def check_header(header: Sequence[str], name: str) -> None:
     repeated = [column for column, count in Counter(header).items() if count > 1]
     found = ", ".join(column[:40] for column in header[:20]) or "none"
     if repeated:
-        raise LandingError(
-            f"{name} has the column {repeated[0][:40]!r} twice; rename one and land the file again."
-        )
+        raise LandingError(f"{name} has the column {repeated[0][:40]!r} twice; rename one and land the file again.")
     if LABEL not in header or not {BODY, TEXT, RAW} & set(header):
         missing = LABEL if LABEL not in header else f"one of {BODY}, {TEXT}, {RAW}"
         raise LandingError(
@@ -470,9 +458,7 @@ def check_header(header: Sequence[str], name: str) -> None:
 # --- columns -> frame -----------------------------------------------------------------------------
 
 
-def build_mail_frame(
-    columns: Mapping[str, Sequence[Any]], day: str, name: str
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def build_mail_frame(columns: Mapping[str, Sequence[Any]], day: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Bring a table to the schema of a day of mail.
 
     Columns that are absent are filled: from `raw` where there is one, else sender, recipients and subject
@@ -501,10 +487,7 @@ def build_mail_frame(
         shown = ", ".join(column[:40] for column in ignored[:10])
         notes.append(f"columns not used: {shown}{', ...' if len(ignored) > 10 else ''}")
 
-    raws = [
-        _decode_raw(cell, number, name)
-        for number, cell in enumerate(columns.get(RAW, [None] * count), start=1)
-    ]
+    raws = [_decode_raw(cell, number, name) for number, cell in enumerate(columns.get(RAW, [None] * count), start=1)]
     derived = [column for column in MAIL_COLUMNS if column not in columns]
     if TEXT in columns and BODY in derived:
         derived.remove(BODY)
@@ -524,9 +507,7 @@ def build_mail_frame(
 
     if RECEIVED_AT in columns:
         data[RECEIVED_AT] = read_dates(columns[RECEIVED_AT])
-        unreadable = int(
-            (pd.isna(data[RECEIVED_AT]) & ~pd.isna(_to_object_array(columns[RECEIVED_AT]))).sum()
-        )
+        unreadable = int((pd.isna(data[RECEIVED_AT]) & ~pd.isna(_to_object_array(columns[RECEIVED_AT]))).sum())
         if unreadable:
             notes.append(f"{unreadable} values of received_at are no dates and count as missing")
     else:
@@ -538,9 +519,7 @@ def build_mail_frame(
         ids = _read_texts(columns[MESSAGE_ID], MESSAGE_ID, notes)
     else:
         content_ids = derive_message_ids(data[SENDER], data[RECIPIENTS], data[SUBJECT], data[BODY], data[RAW])
-        ids = list(
-            make_ids_unique([(m and m.message_id) or i for m, i in zip(messages, content_ids, strict=True)])
-        )
+        ids = list(make_ids_unique([(m and m.message_id) or i for m, i in zip(messages, content_ids, strict=True)]))
     data[MESSAGE_ID] = _to_object_array(ids)
     data[LABEL] = _to_object_array([normalise_label(cell) for cell in columns[LABEL]])
     return pd.DataFrame({column: data[column] for column in MAIL_COLUMNS}), tuple(notes)
@@ -625,12 +604,7 @@ def make_ids_unique(ids: Iterable[str]) -> Iterator[str]:
 
 
 def _is_missing(cell: object) -> bool:
-    return (
-        cell is None
-        or cell is pd.NaT
-        or cell is pd.NA
-        or (isinstance(cell, (float, np.floating)) and cell != cell)
-    )
+    return cell is None or cell is pd.NaT or cell is pd.NA or (isinstance(cell, (float, np.floating)) and cell != cell)
 
 
 def _read_texts(cells: Sequence[Any], column: str, notes: list[str]) -> list[str | None]:
@@ -715,9 +689,7 @@ def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
         "parquet": _write_parquet,
     }
     if file_format not in writers:
-        raise LandingError(
-            f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}."
-        )
+        raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
     check_header([str(column) for column in frame.columns], name)
     columns: Columns = {}
     for column in (*MAIL_COLUMNS, TEXT):
@@ -725,16 +697,12 @@ def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
             cells = [None if _is_missing(cell) else cell for cell in frame[column].astype(object)]
             if column == RECEIVED_AT:
                 cells = [None if pd.isna(stamp) else stamp for stamp in read_dates(cells)]
-            if column != RAW or any(
-                cell is not None for cell in cells
-            ):  # a raw column without raw says nothing
+            if column != RAW or any(cell is not None for cell in cells):  # a raw column without raw says nothing
                 columns[column] = cells
     try:
         return writers[file_format](columns, name)
     except (UnicodeEncodeError, TypeError) as error:
-        raise LandingError(
-            f"{name} cannot be written ({error}); repair the cells that are no text."
-        ) from error
+        raise LandingError(f"{name} cannot be written ({error}); repair the cells that are no text.") from error
 
 
 def _to_texts(columns: Columns) -> Columns:
@@ -764,9 +732,7 @@ def _write_csv(columns: Columns, name: str) -> bytes:
     writer.writerow(texts)
     for number, row in enumerate(zip(*texts.values(), strict=True), start=1):
         if any(cell and "\0" in cell for cell in row):
-            raise LandingError(
-                f"{name} cannot hold the NUL in row {number}; write the day as jsonl or parquet."
-            )
+            raise LandingError(f"{name} cannot hold the NUL in row {number}; write the day as jsonl or parquet.")
         writer.writerow(row)
     return output.getvalue().encode("utf-8")
 
@@ -780,9 +746,7 @@ def _write_jsonl(columns: Columns, name: str) -> bytes:
     content = "".join(lines).encode("utf-8")
     # JSON Lines has no header.
     if not content:
-        raise LandingError(
-            f"{name} cannot say which columns a day without mail has; write the day as csv or parquet."
-        )
+        raise LandingError(f"{name} cannot say which columns a day without mail has; write the day as csv or parquet.")
     return content
 
 
@@ -800,7 +764,5 @@ def _write_parquet(columns: Columns, name: str) -> bytes:
         output = io.BytesIO()
         pq.write_table(table, output, compression="zstd")
     except pa.ArrowException as error:
-        raise LandingError(
-            f"{name} cannot be written as Parquet ({error}); check the cells of raw."
-        ) from error
+        raise LandingError(f"{name} cannot be written as Parquet ({error}); check the cells of raw.") from error
     return output.getvalue()

@@ -90,12 +90,10 @@ def parse_message(raw: bytes) -> Message:
     return Message(
         message_id=_decode_first(headers, b"message-id")[:998] or None,  # 998: longest line that mail allows
         received_at=_choose_received_at(envelope, headers),
-        sender=next(
-            filter(None, (_decode_first(headers, n) for n in (b"from", b"sender", b"return-path"))), ""
-        ),
-        recipients=", ".join(
-            filter(None, map(decode_header_value, headers.get(b"to", []) + headers.get(b"cc", [])))
-        )[:MAX_FIELD_CHARACTERS],
+        sender=next(filter(None, (_decode_first(headers, n) for n in (b"from", b"sender", b"return-path"))), ""),
+        recipients=", ".join(filter(None, map(decode_header_value, headers.get(b"to", []) + headers.get(b"cc", []))))[
+            :MAX_FIELD_CHARACTERS
+        ],
         subject=_decode_first(headers, b"subject"),
         body=make_storable("\n".join(text.texts)[:MAX_BODY_CHARACTERS]),
         attachments=tuple(text.attachments),
@@ -339,9 +337,7 @@ def _split_parts(content: bytes, boundary: bytes) -> Iterator[bytes]:
 
 
 _CONTENT_TYPE = re.compile(rb"[\w!#$&^.+-]{1,100}/[\w!#$&^.+-]{1,100}")
-_PARAMETER = re.compile(
-    rb";[ \t]*([\w.-]+)(\*?)(\d{0,3}\*?)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"?|([^;\s]*))"
-)
+_PARAMETER = re.compile(rb";[ \t]*([\w.-]+)(\*?)(\d{0,3}\*?)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"?|([^;\s]*))")
 
 
 def _parse_content_type(value: bytes) -> tuple[str, dict[str, bytes]]:
@@ -405,7 +401,7 @@ _TEXT_CODECS: Final = frozenset(
     kz1048 mac_cyrillic mac_greek mac_iceland mac_latin2 mac_roman mac_turkish ptcp154 shift_jis
     shift_jis_2004 shift_jisx0213 tis_620 utf_7 utf_8 utf_8_sig utf_16 utf_16_be utf_16_le utf_32
     utf_32_be utf_32_le
-    """.split()  # noqa: SIM905 - a list would take a line for each
+    """.split()
 )
 # What senders call by the narrower name; browsers read them alike (WHATWG Encoding Standard).
 _WIDER_CODECS: Final = {
@@ -424,11 +420,7 @@ _WIDER_CODECS: Final = {
 
 def decode_text(content: bytes, charset: str | None) -> str:
     """Decode with the declared charset if it is one and fits, else as UTF-8, Windows-1252 or Latin-1."""
-    if (
-        content.isascii()
-        and b"\x1b" not in content
-        and (not charset or charset.lower() in ("us-ascii", "utf-8"))
-    ):
+    if content.isascii() and b"\x1b" not in content and (not charset or charset.lower() in ("us-ascii", "utf-8")):
         return content.decode("ascii")
     codecs = []
     if charset:
@@ -460,7 +452,7 @@ _INLINE_TAGS: Final = frozenset(
     """
     a abbr acronym b bdo big blink cite code em font i img ins kbd nobr q s samp script small span strike
     strong style sub sup tt u var wbr
-    """.split()  # noqa: SIM905
+    """.split()
 )
 
 

@@ -107,9 +107,7 @@ def frame_has_mail_schema(frame: pd.DataFrame, day: str) -> Verdict:
     except Exception as error:  # noqa: BLE001 - pandera trips over some frames, such as one with a column twice
         faults.append(f"{type(error).__name__}: {_quote(error)}")
     if not faults:
-        return _pass(
-            "frame_has_mail_schema", day, "the columns and their types are right", columns=len(frame.columns)
-        )
+        return _pass("frame_has_mail_schema", day, "the columns and their types are right", columns=len(frame.columns))
     shown = "; ".join(faults[:3]) + (f"; and {len(faults) - 3} more" if len(faults) > 3 else "")
     return _fail(
         "frame_has_mail_schema",
@@ -125,9 +123,7 @@ def day_has_messages(frame: pd.DataFrame, day: str) -> Verdict:
     count = len(frame)
     if count:
         return _pass("day_has_messages", day, f"{count:,} messages", messages=count)
-    return _fail(
-        "day_has_messages", day, "there are no messages", "land the day again with its mail", messages=0
-    )
+    return _fail("day_has_messages", day, "there are no messages", "land the day again with its mail", messages=0)
 
 
 def columns_are_present(frame: pd.DataFrame, day: str) -> Verdict:
@@ -152,17 +148,9 @@ def columns_are_present(frame: pd.DataFrame, day: str) -> Verdict:
                 f"{MAX_MISSING_PERCENT}% allowed"
             )
     if not faults:
-        return _pass(
-            "columns_are_present", day, f"no column has more than {MAX_MISSING_PERCENT}% missing", **figures
-        )
+        return _pass("columns_are_present", day, f"no column has more than {MAX_MISSING_PERCENT}% missing", **figures)
     names = [fault.split()[1] for fault in faults]
-    what = (
-        "labels"
-        if names == [LABEL]
-        else "column " + names[0]
-        if len(names) == 1
-        else "columns " + ", ".join(names)
-    )
+    what = "labels" if names == [LABEL] else "column " + names[0] if len(names) == 1 else "columns " + ", ".join(names)
     return _fail(
         "columns_are_present",
         day,
@@ -209,8 +197,7 @@ def message_ids_are_unique(frame: pd.DataFrame, day: str) -> Verdict:
         "message_ids_are_unique",
         day,
         f"{len(repeated):,} message_id occur more than once, for example {_quote(first)} {times:,} times",
-        "remove the repeated rows, or the column to have ids derived from the content, and land the day "
-        "again",
+        "remove the repeated rows, or the column to have ids derived from the content, and land the day again",
         repeated_ids=len(repeated),
         surplus_rows=sum(repeated.values()) - len(repeated),
     )
@@ -297,15 +284,10 @@ def volume_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DaySumma
         "robust_z": round(z, 2),
         "trailing_days": len(days),
     }
-    sentence = (
-        f"{len(frame):,} messages, where {usual:,.0f} are usual in the last {len(days)} days "
-        f"(robust z {z:+.1f})"
-    )
+    sentence = f"{len(frame):,} messages, where {usual:,.0f} are usual in the last {len(days)} days (robust z {z:+.1f})"
     if abs(z) <= MAX_ROBUST_Z:
         return _pass("volume_is_in_line", day, sentence, **figures)
-    return _fail(
-        "volume_is_in_line", day, sentence, "check that the export is whole and holds one day only", **figures
-    )
+    return _fail("volume_is_in_line", day, sentence, "check that the export is whole and holds one day only", **figures)
 
 
 def spam_share_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DaySummary]) -> Verdict:
@@ -340,9 +322,7 @@ def spam_share_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DayS
     )
     if abs(z) <= MAX_ROBUST_Z:
         return _pass(rule, day, sentence, **figures)
-    return _fail(
-        rule, day, sentence, "check that the labels are not swapped and both classes were exported", **figures
-    )
+    return _fail(rule, day, sentence, "check that the labels are not swapped and both classes were exported", **figures)
 
 
 def messages_are_new(frame: pd.DataFrame, day: str, trailing: Sequence[DaySummary]) -> Verdict:
@@ -352,12 +332,8 @@ def messages_are_new(frame: pd.DataFrame, day: str, trailing: Sequence[DaySummar
     count = len(frame)
     hashes = hash_contents(frame)
     unique = np.unique(hashes)
-    overlaps = {
-        s.day: int(np.isin(hashes, np.asarray(s.content_hashes, dtype=np.uint64)).sum()) for s in days
-    }
-    seen = np.unique(
-        np.concatenate([np.asarray(s.content_hashes, dtype=np.uint64) for s in days] or [unique[:0]])
-    )
+    overlaps = {s.day: int(np.isin(hashes, np.asarray(s.content_hashes, dtype=np.uint64)).sum()) for s in days}
+    seen = np.unique(np.concatenate([np.asarray(s.content_hashes, dtype=np.uint64) for s in days] or [unique[:0]]))
     repeated = count - int((~np.isin(unique, seen)).sum())
     figures: dict[str, int | float | str] = {
         "messages": count,
@@ -444,9 +420,7 @@ def select_valid_mail(frame: pd.DataFrame) -> pd.DataFrame:
     kept = frame.loc[frame[LABEL].notna() & frame[BODY].notna(), list(MAIL_COLUMNS)].copy()
     for name in (SENDER, RECIPIENTS, SUBJECT):
         kept[name] = _replace_missing(kept[name], [""] * len(kept))
-    content_ids = derive_message_ids(
-        *(kept[name].tolist() for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW))
-    )
+    content_ids = derive_message_ids(*(kept[name].tolist() for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)))
     ids = _replace_missing(kept[MESSAGE_ID], content_ids)
     kept[MESSAGE_ID] = pd.Series(list(make_ids_unique(ids)), index=kept.index, dtype=object)
     first = kept[RECEIVED_AT].min()
@@ -464,17 +438,14 @@ def _pass(rule: str, day: str, sentence: str, **figures: int | float | str) -> V
 
 
 def _fail(rule: str, day: str, sentence: str, remedy: str, **figures: int | float | str) -> Verdict:
-    return Verdict(
-        rule=rule, passed=False, sentence=f"training day {day}: {sentence}; {remedy}.", figures=figures
-    )
+    return Verdict(rule=rule, passed=False, sentence=f"training day {day}: {sentence}; {remedy}.", figures=figures)
 
 
 def _pass_for_lack_of_days(rule: str, day: str, trailing_days: int, **figures: int | float | str) -> Verdict:
     return _pass(
         rule,
         day,
-        f"not judged, because it takes {MIN_TRAILING_DAYS} earlier days to compare with and there are "
-        f"{trailing_days}",
+        f"not judged, because it takes {MIN_TRAILING_DAYS} earlier days to compare with and there are {trailing_days}",
         trailing_days=trailing_days,
         **figures,
     )
@@ -496,16 +467,11 @@ def _present_cells(frame: pd.DataFrame, name: str) -> list[Any]:
     column = _get_column(frame, name)
     if column is None:
         return [None] * len(frame)
-    return [
-        None if missing else cell for cell, missing in zip(column.astype(object), column.isna(), strict=True)
-    ]
+    return [None if missing else cell for cell, missing in zip(column.astype(object), column.isna(), strict=True)]
 
 
 def _replace_missing(column: "pd.Series[Any]", replacements: Sequence[str]) -> "pd.Series[Any]":
-    cells = [
-        new if missing else cell
-        for cell, new, missing in zip(column, replacements, column.isna(), strict=True)
-    ]
+    cells = [new if missing else cell for cell, new, missing in zip(column, replacements, column.isna(), strict=True)]
     return pd.Series(cells, index=column.index, dtype=object)
 
 

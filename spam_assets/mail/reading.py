@@ -94,9 +94,7 @@ def _read_table(content: bytes, name: str) -> pd.DataFrame:
     try:
         return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
-        raise MailError(
-            f"{name} cannot be read as CSV ({error}); save it as UTF-8 CSV with a header row"
-        ) from None
+        raise MailError(f"{name} cannot be read as CSV ({error}); save it as UTF-8 CSV with a header row") from None
 
 
 def _to_bytes(value: object) -> bytes | None:
@@ -108,4 +106,4 @@ def _to_bytes(value: object) -> bytes | None:
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or value is pd.NaT or (isinstance(value, float) and value != value)  # noqa: PLR0124
+    return value is None or value is pd.NaT or (isinstance(value, float) and value != value)

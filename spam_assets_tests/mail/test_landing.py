@@ -177,9 +177,7 @@ def test_writing_replaces_the_day_in_every_format_and_leaves_nothing_beside(fold
         assert [path.name for path in folder.iterdir()] == [f"training-{DAY}.{file_format}"]
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_beside(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_the_old_file_and_nothing_beside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     zone = LandingZone(str(folder))
     zone.write(DAY, make_frame())
     before = (folder / f"training-{DAY}.csv").read_bytes()
@@ -257,9 +255,7 @@ def test_any_mail_survives_every_format(
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace")), st.just(b"base64:"))
-)
+@given(st.one_of(st.binary(), st.text().map(lambda text: text.encode("utf-8", "replace")), st.just(b"base64:")))
 def test_a_raw_message_survives_as_text(raw: bytes) -> None:
     text = encode_raw(raw)
     assert decode_raw(text) == raw
@@ -274,9 +270,7 @@ def test_a_file_with_text_and_label_only_is_enough(folder: Path) -> None:
     frame = read_text(folder, "text,label\nhi,0\nhi,0\nwin,1\n").frame
     assert frame["body"].tolist() == ["hi", "hi", "win"]
     assert frame["label"].tolist() == ["ham", "ham", "spam"]
-    assert (
-        frame["sender"].tolist() == frame["subject"].tolist() == frame["recipients"].tolist() == ["", "", ""]
-    )
+    assert frame["sender"].tolist() == frame["subject"].tolist() == frame["recipients"].tolist() == ["", "", ""]
     assert frame["raw"].tolist() == [None] * 3
     assert frame["received_at"].tolist() == [pd.Timestamp(DAY, tz="UTC")] * 3
     first, second, third = frame["message_id"]
@@ -464,18 +458,16 @@ def test_parquet_labels_that_are_numbers_with_gaps_are_read(folder: Path) -> Non
 
 def test_parquet_dates_in_other_zones_and_days_are_utc(folder: Path) -> None:
     moment = pa.array([1028203200], pa.timestamp("s", "America/New_York"))
-    assert read_text(
-        folder, to_parquet({"received_at": moment, "body": ["a"], "label": ["ham"]}), "parquet"
-    ).frame["received_at"].tolist() == [pd.Timestamp(NOON)]
+    assert read_text(folder, to_parquet({"received_at": moment, "body": ["a"], "label": ["ham"]}), "parquet").frame[
+        "received_at"
+    ].tolist() == [pd.Timestamp(NOON)]
     day = pa.array([11900], pa.date32())
-    assert read_text(
-        folder, to_parquet({"received_at": day, "body": ["a"], "label": ["ham"]}), "parquet"
-    ).frame["received_at"].tolist() == [pd.Timestamp("2002-08-01", tz="UTC")]
+    assert read_text(folder, to_parquet({"received_at": day, "body": ["a"], "label": ["ham"]}), "parquet").frame[
+        "received_at"
+    ].tolist() == [pd.Timestamp("2002-08-01", tz="UTC")]
 
 
-def test_a_parquet_file_that_is_none_or_too_large_is_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_parquet_file_that_is_none_or_too_large_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = to_parquet({"body": ["a"] * 10, "label": ["ham"] * 10})
     assert_refuses(folder, content[:-10], "not a sound Parquet file", suffix="parquet")
     assert_refuses(folder, b"body,label\na,ham\n", "not a sound Parquet file", suffix="parquet")
@@ -510,9 +502,7 @@ def test_json_text_that_utf8_cannot_hold_is_replaced_and_noted(folder: Path) -> 
         (b"\n", ["lacks the column label"]),
     ],
 )
-def test_broken_json_lines_are_refused_in_one_sentence(
-    folder: Path, text: str | bytes, words: list[str]
-) -> None:
+def test_broken_json_lines_are_refused_in_one_sentence(folder: Path, text: str | bytes, words: list[str]) -> None:
     assert_refuses(folder, text, *words, suffix="jsonl")
 
 

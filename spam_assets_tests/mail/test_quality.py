@@ -171,9 +171,7 @@ def test_a_hostile_label_cannot_fill_or_break_the_sentence() -> None:
 
 def test_an_id_that_repeats_fails_and_missing_ones_do_not() -> None:
     assert message_ids_are_unique(make_frame(count=3, spam=0, message_id=["<1>", None, None]), DAY).passed
-    verdict = message_ids_are_unique(
-        make_frame(count=4, spam=0, message_id=["<1>", "<2>", "<1>", "<1>"]), DAY
-    )
+    verdict = message_ids_are_unique(make_frame(count=4, spam=0, message_id=["<1>", "<2>", "<1>", "<1>"]), DAY)
     assert_fails(verdict, "1 message_id", "'<1>' 3 times")
     assert verdict.figures["surplus_rows"] == 2
 
@@ -278,8 +276,7 @@ def test_an_unusual_share_of_spam_warns(spam: int) -> None:
 
 def test_a_share_that_swings_from_day_to_day_widens_what_is_usual() -> None:
     swinging = [
-        DaySummary(s.day, 100, 10 if number % 2 else 60, s.content_hashes)
-        for number, s in enumerate(make_history())
+        DaySummary(s.day, 100, 10 if number % 2 else 60, s.content_hashes) for number, s in enumerate(make_history())
     ]
     assert spam_share_is_in_line(make_frame(spam=70), DAY, swinging).passed
     assert not spam_share_is_in_line(make_frame(spam=70), DAY, make_history()).passed
@@ -302,9 +299,7 @@ def test_days_that_are_not_earlier_and_days_long_ago_do_not_count() -> None:
     later = [DaySummary(f"2002-09-{n:02}", 5000, 5000, np.zeros(0, np.uint64)) for n in range(1, 29)]
     same = DaySummary(DAY, 5000, 5000, np.zeros(0, np.uint64))
     long_ago = [
-        DaySummary(f"2001-0{m}-{n:02}", 5000, 0, np.zeros(0, np.uint64))
-        for m in (1, 2, 3)
-        for n in range(1, 29)
+        DaySummary(f"2001-0{m}-{n:02}", 5000, 0, np.zeros(0, np.uint64)) for m in (1, 2, 3) for n in range(1, 29)
     ]
     history = [*later, same, *make_history(), *long_ago]
     for rule in (volume_is_in_line, spam_share_is_in_line):
@@ -376,9 +371,7 @@ def test_rows_without_a_label_or_body_are_left_out() -> None:
 
 def test_a_bad_day_is_never_validated() -> None:
     assert len(validate_day(make_frame(), DAY)) == 100
-    with pytest.raises(
-        QualityError, match=r"labels are neither ham nor spam.*message_id occur more than once"
-    ):
+    with pytest.raises(QualityError, match=r"labels are neither ham nor spam.*message_id occur more than once"):
         validate_day(make_frame(count=2, spam=0, label=["x", "ham"], message_id=["<1>", "<1>"]), DAY)
 
 

@@ -1,0 +1,243 @@
+"""Why a model takes a message for ham or spam, and which words it knows best.
+
+Features are hashes, and hashes cannot be turned back. So the message is hashed once more by the same code,
+which this time notes where in the text each feature stands.
+
+Texts come from mail and are hostile: what is returned is printable, on one line and short. It may still hold
+the mark-up of a terminal library, Markdown or HTML; who shows it escapes it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from spam_assets.learning.features import (
+    FOUR_GRAM,
+    NO_HEADER,
+    PATTERNS,
+    WORDS,
+    LocatedFeatures,
+    locate_features,
+)
+from spam_assets.learning.model import EVIDENCE_PRIOR, EVIDENCE_SHARE, SpamModel
+from spam_assets.mail.columns import MESSAGE_ID
+
+_LONGEST_HEADER_NAME = 40
+_PREVIEW = 10
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A piece of a message and what it adds to the margin.
+
+    Attributes:
+        text: The word or the four bytes, printable.
+        header: Name of the header in which it first stands, printable; empty in the body and for four bytes.
+        is_word: Whether it is a word rather than four bytes that belong to no single word.
+        contribution: What its features add to the margin together; above 0 speaks for spam.
+        features: View and hash of each of its features. A word has up to three kinds: itself, itself in that
+            header, and the 4-grams inside it.
+    """
+
+    text: str
+    header: str
+    is_word: bool
+    contribution: float
+    features: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        """The text with the header it stands in, as in ``subject: loans``; four bytes in quotes."""
+        if not self.is_word:
+            return f'"{self.text}"'
+        return f"{self.header}: {self.text}" if self.header else self.text
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a message's margin is made of; margin = ``for_spam`` + ``for_ham`` + ``rest``.
+
+    Attributes:
+        message_id: As in the frame.
+        margin: Above 0 leans to spam.
+        probability: The calibrated spam probability, as ``SpamModel.score`` gives it.
+        threshold: The message is called spam when its probability is at least this.
+        for_spam: The strongest reasons for spam, strongest first.
+        for_ham: The strongest reasons against, strongest first.
+        rest: What all other features add to the margin together.
+    """
+
+    message_id: str
+    margin: float
+    probability: float
+    threshold: float
+    for_spam: tuple[Reason, ...]
+    for_ham: tuple[Reason, ...]
+    rest: float
+
+
+@dataclass(frozen=True)
+class KnownWord:
+    """A word that a model knows.
+
+    Attributes:
+        text: The word, printable.
+        log_odds: Smoothed log-odds of spam against ham; above 0 speaks for spam.
+        messages: In how many of the given messages it stands.
+    """
+
+    text: str
+    log_odds: float
+    messages: int
+
+
+@dataclass(frozen=True)
+class StrongestWords:
+    """The words that speak most clearly for spam and for ham, strongest first."""
+
+    for_spam: tuple[KnownWord, ...]
+    for_ham: tuple[KnownWord, ...]
+
+
+def explain_mail(model: SpamModel, mail: pd.DataFrame, count: int = _PREVIEW) -> Iterator[Explanation]:
+    """Explain each message of a frame that has the mail columns, in its order.
+
+    Args:
+        model: The model that judges.
+        mail: n messages, as ``featurize_mail`` takes them.
+        count: At most so many reasons on each side.
+    """
+    message_ids = iter(mail[MESSAGE_ID])
+    for located in locate_features(mail):
+        for row in range(len(located.views[WORDS])):
+            yield _explain_row(model, str(next(message_ids)), located, row, count)
+
+
+def describe_explanation(explanation: Explanation) -> list[str]:
+    """The explanation as lines of text, the strongest reasons first."""
+    verdict = "spam" if explanation.probability >= explanation.threshold else "ham"
+    lines = [
+        f"{verdict}: probability {explanation.probability:.4f} (threshold {explanation.threshold:.4f}), "
+        f"margin {explanation.margin:+.3f}"
+    ]
+    for title, reasons in (("for spam", explanation.for_spam), ("for ham", explanation.for_ham)):
+        lines.append(f"{title}:" if reasons else f"{title}: nothing")
+        lines += [f"  {reason.contribution:+.4f}  {reason}" for reason in reasons]
+    lines.append(f"everything else: {explanation.rest:+.4f}")
+    return lines
+
+
+def tell_strongest_words(model: SpamModel, mail: pd.DataFrame, count: int = _PREVIEW) -> StrongestWords:
+    """The model's strongest words among those that stand in some mail.
+
+    A model holds no texts, so only words of the given mail can be told. Equally strong words are ordered by
+    how many of the messages they stand in.
+
+    Args:
+        model: The model.
+        mail: Messages, as ``featurize_mail`` takes them; a day or a sample will do.
+        count: At most so many words on each side.
+    """
+    messages = np.zeros(len(model.log_odds), np.int64)
+    for located in locate_features(mail):
+        np.add.at(messages, located.views[WORDS].indices, 1)
+    present = np.flatnonzero((messages > 0) & (model.log_odds != 0))
+    odds = model.log_odds[present]
+    order = present[np.lexsort((present, -messages[present], -np.abs(odds)))]
+    chosen = [side[:count] for side in (order[model.log_odds[order] > 0], order[model.log_odds[order] < 0])]
+    texts = _find_texts(mail, np.concatenate(chosen))
+    sides = [
+        tuple(KnownWord(texts[word], float(model.log_odds[word]), int(messages[word])) for word in side)
+        for side in chosen
+    ]
+    return StrongestWords(*sides)
+
+
+def make_printable(text: bytes) -> str:
+    """Text on one line without control characters; what cannot be shown is escaped or replaced."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text.decode("utf-8", "replace")
+    )
+
+
+def _find_texts(mail: pd.DataFrame, wanted: npt.NDArray[np.int64]) -> dict[int, str]:
+    """The text of each wanted word where it first stands in the mail."""
+    texts: dict[int, str] = {}
+    for located in locate_features(mail):
+        hashes = located.views[WORDS].indices
+        for at in np.flatnonzero(np.isin(hashes, wanted)):
+            if int(hashes[at]) not in texts:
+                start, stop, _ = located.places[WORDS][at]
+                texts[int(hashes[at])] = make_printable(located.text[start:stop])
+    return texts
+
+
+def _explain_row(model: SpamModel, message_id: str, located: LocatedFeatures, row: int, count: int) -> Explanation:
+    hashes, places = {}, {}
+    for view in (WORDS, PATTERNS):
+        start, stop = located.views[view].offsets[row : row + 2]
+        hashes[view] = located.views[view].indices[start:stop]
+        places[view] = located.places[view][start:stop]
+    contributions = {
+        WORDS: _weigh_words(model.log_odds[hashes[WORDS]].astype(np.float64)),
+        PATTERNS: model.weights[hashes[PATTERNS]] / np.sqrt(max(len(hashes[PATTERNS]), 1)),
+    }
+    places[PATTERNS] = _move_into_words(places)
+
+    members: dict[tuple[int, ...], list[tuple[str, int]]] = defaultdict(list)
+    for view in (WORDS, PATTERNS):
+        for at in np.flatnonzero(contributions[view]):
+            members[tuple(places[view][at].tolist())].append((view, int(at)))
+    reasons = [
+        Reason(
+            text=make_printable(located.text[start:stop]),
+            header=_name_header(located.text, header),
+            is_word=header != FOUR_GRAM,
+            contribution=float(sum(contributions[view][at] for view, at in found)),
+            features=tuple((view, int(hashes[view][at])) for view, at in found),
+        )
+        for (start, stop, header), found in members.items()
+    ]
+    reasons.sort(key=lambda reason: (-abs(reason.contribution), str(reason)))
+    for_spam = tuple(reason for reason in reasons if reason.contribution > 0)[:count]
+    for_ham = tuple(reason for reason in reasons if reason.contribution < 0)[:count]
+    margin = float(sum(values.sum(dtype=np.float64) for values in contributions.values()))
+    return Explanation(
+        message_id=message_id,
+        margin=margin,
+        probability=float(model.calibration.apply(np.array([margin]))[0]),
+        threshold=model.threshold,
+        for_spam=for_spam,
+        for_ham=for_ham,
+        rest=margin - sum(reason.contribution for reason in for_spam + for_ham),
+    )
+
+
+def _weigh_words(log_odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What each word of one message adds to its margin; the terms of ``model.score_words``."""
+    weights = np.tanh(0.5 * log_odds) ** 8
+    return np.asarray(EVIDENCE_SHARE * weights * log_odds / (EVIDENCE_PRIOR + weights.sum()), np.float64)
+
+
+def _move_into_words(places: dict[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    """The places of the patterns; a 4-gram that lies inside a word gets the place of the word."""
+    moved = places[PATTERNS].copy()
+    is_four_gram = moved[:, 2] == FOUR_GRAM
+    words = np.unique(np.concatenate([places[WORDS], moved[~is_four_gram]]), axis=0)  # in order of start
+    if len(words):
+        last_begun = np.searchsorted(words[:, 0], moved[:, 0], "right") - 1
+        is_inside = is_four_gram & (last_begun >= 0) & (moved[:, 1] <= words[last_begun, 1])
+        moved[is_inside] = words[last_begun[is_inside]]
+    return moved
+
+
+def _name_header(text: bytes, start: int) -> str:
+    if start in (NO_HEADER, FOUR_GRAM):
+        return ""
+    return make_printable(text[start : start + _LONGEST_HEADER_NAME].partition(b":")[0].lower())

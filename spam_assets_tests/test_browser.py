@@ -1,0 +1,124 @@
+"""The Dagster UI as a person uses it: a real `dagster dev`, a real Chromium, clicks."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from spam_assets_tests.conftest import PROJECT, day_text, make_mail
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+SECONDS = 1000
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium"),
+]
+
+
+@pytest.fixture
+def dagster_dev(tmp_path: Path, prepared_mlflow: Path) -> Iterator[str]:
+    """Five landed days, the fourth of them bad, and `dagster dev` on a home of its own; yields its URL."""
+    home = tmp_path / "home"
+    (home / "landing").mkdir(parents=True)
+    (home / "dagster" / ".nux").mkdir(parents=True)
+    (home / "dagster" / ".nux" / "nux.yaml").write_text("seen: 1\n")  # the community pop-up blocks all clicks
+    shutil.copy(prepared_mlflow, home / "mlflow.db")
+    from spam_assets.home import DAGSTER_YAML
+
+    (home / "dagster" / "dagster.yaml").write_text(DAGSTER_YAML)
+    for offset in range(5):
+        mail = make_mail(day_text(offset))
+        if offset == 3:
+            mail.loc[:5, "label"] = "junk"
+        mail.to_csv(home / "landing" / f"training-{day_text(offset)}.csv", index=False)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "SPAM_ASSETS_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+    with (tmp_path / "dagster.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)],
+            cwd=PROJECT, env=environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                urllib.request.urlopen(f"{url}/server_info", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, (tmp_path / "dagster.log").read_text()
+                assert time.monotonic() < deadline, (tmp_path / "dagster.log").read_text()
+                time.sleep(0.3)
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def page() -> "Iterator[Page]":
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1500, "height": 1000})
+        page.set_default_timeout(60 * SECONDS)
+        yield page
+        browser.close()
+
+
+def materialize_by_clicks(page: "Page", url: str, partitions: str) -> None:
+    page.goto(f"{url}/asset-groups")
+    page.get_by_role("button", name="Materialize all").first.click()
+    dialog = page.locator(".bp5-dialog").last
+    text_box = dialog.locator("input[type=text]").last
+    text_box.fill(partitions)
+    text_box.press("Enter")
+    dialog.locator("button", has_text="Launch").last.click()
+
+
+def test_days_materialized_by_clicks_show_their_checks_and_the_picture(dagster_dev: str, page: "Page") -> None:
+    materialize_by_clicks(page, dagster_dev, f"[{day_text(0)}...{day_text(4)}]")
+
+    # The model of the last day: its picture is behind a link, because it is longer than a line.
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        page.goto(f"{dagster_dev}/assets/trained_model?view=partitions&partition={day_text(4)}")
+        page.wait_for_timeout(3 * SECONDS)
+        if page.get_by_text("confusion_matrix").count():
+            break
+    page.get_by_text("[Show Markdown]").first.click()
+    picture = page.locator("img[src^='data:image/svg+xml']").first
+    picture.wait_for()
+    assert picture.evaluate("image => image.naturalWidth") > 300
+    assert "DET" in (picture.get_attribute("alt") or "")
+
+    # The bad day: failed check with its sentence; the good days have passed.
+    page.goto(f"{dagster_dev}/assets/raw_mail?view=checks&checkName=labels_are_known")
+    page.get_by_text("labels are neither ham nor spam").or_(page.get_by_text("Failed")).first.wait_for()
+    page.goto(f"{dagster_dev}/assets/registered_model?view=partitions")
+    page.get_by_text("Materialized", exact=False).first.wait_for()
+    body = page.locator("body").inner_text()
+    assert "Failed" in body

@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -107,13 +106,14 @@ def measure_learner(learner: str, folder: Path, window_days: int) -> dict[str, A
     memory_before = peak_memory_mb()
     cpu, started = time.process_time(), time.monotonic()
     fit()
+    seconds, cpu_seconds, peak = time.monotonic() - started, time.process_time() - cpu, peak_memory_mb()
     return {
         "learner": learner,
         "days": len(window),
         "messages": sum(len(features) for features in window.values()),
-        "seconds": time.monotonic() - started,
-        "cpu_seconds": time.process_time() - cpu,
-        "peak_memory_mb": peak_memory_mb(),
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "peak_memory_mb": peak,
         "memory_before_training_mb": memory_before,
     }
 
@@ -179,7 +179,7 @@ def measure_in_process(learner: str, folder: Path, window_days: int) -> dict[str
 
 
 def fit_exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
-    """b of seconds = a x size^b, by least squares of logarithms; NaN for fewer than two sizes."""
+    """The exponent b of seconds = a x size^b, by least squares of logarithms; NaN for fewer than two sizes."""
     if len(sizes) < 2:
         return float("nan")
     return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])

@@ -9,9 +9,8 @@ import dagster as dg
 from spam_assets.mail.columns import (
     BODY,
     COLUMN_DESCRIPTIONS,
-    CONTENT_HASH,
+    COLUMN_TYPES,
     LABEL,
-    RAW,
     RECEIVED_AT,
     SENDER,
     SPAM,
@@ -30,14 +29,10 @@ if TYPE_CHECKING:
 PREVIEW_ROWS = 8
 PREVIEW_CHARACTERS = 80
 
-COLUMN_TYPES = {RECEIVED_AT: "timestamp[us, UTC]", RAW: "binary", CONTENT_HASH: "uint64"}
-
 
 def describe_columns(names: Sequence[str]) -> dg.TableSchema:
     """Return the column list that the UI shows."""
-    return dg.TableSchema(
-        [dg.TableColumn(name, COLUMN_TYPES.get(name, "string"), COLUMN_DESCRIPTIONS[name]) for name in names]
-    )
+    return dg.TableSchema([dg.TableColumn(name, COLUMN_TYPES[name], COLUMN_DESCRIPTIONS[name]) for name in names])
 
 
 def describe_mail(frame: "pd.DataFrame") -> dict[str, Any]:

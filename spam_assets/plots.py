@@ -28,7 +28,7 @@ def draw_evaluation(model: "SpamModel", day: str) -> str:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "spam_assets", "font.size": 9}):
         figure = Figure(figsize=(8.4, 3.4))
         left, right = figure.subplots(
-            1, 2, gridspec_kw={"left": 0.075, "right": 0.985, "bottom": 0.14, "top": 0.82, "wspace": 0.2}
+            1, 2, gridspec_kw={"left": 0.095, "right": 0.985, "bottom": 0.15, "top": 0.82, "wspace": 0.28}
         )
         _draw_det(left, model)
         _draw_scores(right, model)

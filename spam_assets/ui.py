@@ -42,6 +42,7 @@ def serve_uis(settings: Settings, announce: Callable[[str], None]) -> int:
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     processes: dict[str, subprocess.Popen[bytes]] = {}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # being told to stop is Ctrl-C by other means
     try:
         for name in ports:
             with (logs / f"{name.lower()}.log").open("ab") as log:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # Before anything of ours is imported: the tests have their own home and do not see the developer's settings.
 _SESSION_HOME = Path(tempfile.mkdtemp(prefix="spam_assets_tests_"))
-for _name in [name for name in os.environ if name.startswith("SPAM_ASSETS_")]:
+for _name in [name for name in os.environ if name.startswith("SPAM_ASSETS_") and name != "SPAM_ASSETS_SLOW_TESTS"]:
     del os.environ[_name]
 for _name in ("MLFLOW_TRACKING_URI", "DAGSTER_HOME"):
     os.environ.pop(_name, None)
@@ -115,7 +115,7 @@ def run_command(
     """Run `spam-assets` as a person would: another process, its own home, a working directory of its own."""
     shutil.copy(prepared_mlflow, tmp_path / "home" / "mlflow.db")
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
         "SPAM_ASSETS_HOME": str(tmp_path / "home"),
         "PYTHONPATH": str(PROJECT),
         "COLUMNS": "200",

@@ -61,9 +61,7 @@ class SpamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X, y = validate_data(self, X, y, accept_sparse="csr")  # noqa: N806
         check_classification_targets(y)
         if type_of_target(y) != "binary":
-            message = (
-                f"Only binary classification is supported. The type of the target is {type_of_target(y)}."
-            )
+            message = f"Only binary classification is supported. The type of the target is {type_of_target(y)}."
             raise ValueError(message)
         self.classes_, positions = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:

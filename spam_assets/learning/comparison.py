@@ -47,6 +47,4 @@ def compare_on_unseen_days(
 def _stand(dated: DatedModel, days: set[str]) -> Standing:
     progressive = dated.model.progressive
     chosen = np.isin(progressive.day_indices, [i for i, day in enumerate(progressive.days) if day in days])
-    return Standing(
-        dated.training_date, progressive.labels[chosen], progressive.scores[chosen], dated.model.threshold
-    )
+    return Standing(dated.training_date, progressive.labels[chosen], progressive.scores[chosen], dated.model.threshold)

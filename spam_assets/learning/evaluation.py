@@ -137,9 +137,7 @@ def lam_percent(false_positives: int, ham: int, false_negatives: int, spam: int)
     return float(100.0 / (1.0 + odds**-0.5))
 
 
-def det_curve(
-    labels: npt.ArrayLike, scores: npt.ArrayLike
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def det_curve(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Detection error trade-off: both error rates at every threshold, from lowest to highest.
 
     Returns:
@@ -211,9 +209,7 @@ def compare_scores(
     )
 
 
-def _split(
-    labels: npt.ArrayLike, scores: npt.ArrayLike
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _split(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Sorted scores of ham and of spam."""
     is_spam = np.asarray(labels) != 0
     values = np.asarray(scores, np.float64)

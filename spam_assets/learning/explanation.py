@@ -225,7 +225,7 @@ def _weigh_words(log_odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(EVIDENCE_SHARE * weights * log_odds / (EVIDENCE_PRIOR + weights.sum()), np.float64)
 
 
-def _move_into_words(places: dict[str, npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+def _move_into_words(places: dict[str, npt.NDArray[np.int32]]) -> npt.NDArray[np.int32]:
     """The places of the patterns; a 4-gram that lies inside a word gets the place of the word."""
     moved = places[PATTERNS].copy()
     is_four_gram = moved[:, 2] == FOUR_GRAM

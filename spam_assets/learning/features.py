@@ -224,8 +224,8 @@ def hash_documents(
     npt.NDArray[np.int64],
     npt.NDArray[np.uint32],
     npt.NDArray[np.int64],
-    npt.NDArray[np.int64],
-    npt.NDArray[np.int64],
+    npt.NDArray[np.int32],
+    npt.NDArray[np.int32],
 ]:
     """Words and patterns of each document, each once per document, in order of first appearance.
 

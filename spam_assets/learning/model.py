@@ -172,9 +172,7 @@ def score_patterns(
 
 
 @njit(cache=True)
-def sum_weights(
-    indices: npt.NDArray[np.uint32], start: int, stop: int, weights: npt.NDArray[np.float32]
-) -> float:
+def sum_weights(indices: npt.NDArray[np.uint32], start: int, stop: int, weights: npt.NDArray[np.float32]) -> float:
     """Sum of the weights of one row; four sums side by side, because one would wait for each addition."""
     first, second, third, fourth = 0.0, 0.0, 0.0, 0.0
     whole = start + (stop - start) // 4 * 4

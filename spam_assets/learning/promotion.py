@@ -97,9 +97,7 @@ def _judge_by_champion(candidate: Standing, champion: Standing) -> Decision:
     is_ham = candidate.labels == 0
     messages = len(candidate.labels)
     if is_ham.all() or not is_ham.any():
-        kind = (
-            "there is no unseen mail" if not messages else f"the {messages} unseen messages are of one class"
-        )
+        kind = "there is no unseen mail" if not messages else f"the {messages} unseen messages are of one class"
         comparison = f"{kind}, so nothing says that it is worse than the champion of {champion.training_date}"
     else:
         area = one_minus_roca_percent(candidate.labels, candidate.scores)
@@ -121,14 +119,10 @@ def _judge_by_champion(candidate: Standing, champion: Standing) -> Decision:
     return Decision(promote=True, reason=f"not worse than the champion: {comparison}")
 
 
-def _ham_called_spam_by_one(
-    candidate: Standing, champion: Standing, is_ham: npt.NDArray[np.bool_]
-) -> tuple[int, int]:
+def _ham_called_spam_by_one(candidate: Standing, champion: Standing, is_ham: npt.NDArray[np.bool_]) -> tuple[int, int]:
     by_candidate = candidate.scores >= candidate.threshold
     by_champion = champion.scores >= champion.threshold
-    return int(np.sum(is_ham & by_candidate & ~by_champion)), int(
-        np.sum(is_ham & by_champion & ~by_candidate)
-    )
+    return int(np.sum(is_ham & by_candidate & ~by_champion)), int(np.sum(is_ham & by_champion & ~by_candidate))
 
 
 def _tail_of_coin(heads: int, throws: int) -> float:

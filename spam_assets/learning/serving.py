@@ -30,9 +30,7 @@ def score_mail(model: SpamModel, mail: pd.DataFrame) -> pd.DataFrame:
         MailError: the frame has none of `raw`, `body` and `text`.
     """
     probabilities = model.score(featurize_mail(complete_mail(mail)))
-    return pd.DataFrame(
-        {SPAM_PROBABILITY: probabilities, IS_SPAM: probabilities >= model.threshold}, index=mail.index
-    )
+    return pd.DataFrame({SPAM_PROBABILITY: probabilities, IS_SPAM: probabilities >= model.threshold}, index=mail.index)
 
 
 class ServedModel:
@@ -51,7 +49,7 @@ class ServedModel:
 
 def _as_frame(model_input: Any) -> pd.DataFrame:
     if isinstance(model_input, pd.DataFrame):
-        return model_input
+        return _spread_lists(model_input)
     if isinstance(model_input, dict):
         return pd.DataFrame(
             {name: np.atleast_1d(np.asarray(value, dtype=object)) for name, value in model_input.items()}
@@ -67,6 +65,13 @@ def _as_frame(model_input: Any) -> pd.DataFrame:
             TEXT: pd.Series([None if isinstance(value, bytes) else value for value in values], dtype=object),
         }
     )
+
+
+def _spread_lists(mail: pd.DataFrame) -> pd.DataFrame:
+    """Undo what MLflow makes of a dict of lists of strings: one row whose cells are those lists."""
+    if len(mail) == 1 and any(isinstance(cell, list) for cell in mail.iloc[0]):
+        return pd.DataFrame(dict(mail.iloc[0].items()))
+    return mail
 
 
 def _load_pyfunc(path: str) -> ServedModel:

@@ -118,9 +118,7 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
         days=days,
         ham=learner.ham,
         spam=learner.spam,
-        evaluation=evaluate_scores(
-            progressive.labels, progressive.scores, progressive.thresholds, progressive.days
-        ),
+        evaluation=evaluate_scores(progressive.labels, progressive.scores, progressive.thresholds, progressive.days),
         progressive=progressive,
     )
 
@@ -225,11 +223,9 @@ class _History:
         self._margins: list[npt.NDArray[np.float64]] = []
         self._immature_days = 0
 
-    def add(
-        self, day: str, labels: npt.NDArray[np.int8], margins: npt.NDArray[np.float64], *, is_mature: bool
-    ) -> None:
+    def add(self, day: str, labels: npt.NDArray[np.int8], margins: npt.NDArray[np.float64], *, is_mature: bool) -> None:
         self._days.append(day)
-        self._labels.append(np.asarray(labels))
+        self._labels.append(np.array(labels))  # a copy: a view would keep the day's file mapped
         self._margins.append(margins)
         self._immature_days += not is_mature
 
@@ -246,18 +242,13 @@ class _History:
             start = mature if end - mature - labels[mature:end].sum() >= MATURE_MESSAGES else 0
             start = max(start, end - self._settings.calibration_messages)
             fitted.append(calibrate(margins[start:end], labels[start:end], self._settings.target_fpr))
-        scores = [
-            calibration.apply(day)
-            for (calibration, _), day in zip(fitted, self._margins[first:], strict=False)
-        ]
+        scores = [calibration.apply(day) for (calibration, _), day in zip(fitted, self._margins[first:], strict=False)]
         progressive = ProgressiveScores(
             days=tuple(self._days[first:]),
             day_indices=np.repeat(np.arange(len(scores), dtype=np.int32), counts[first:]),
             labels=labels[ends[first] :],
             scores=np.concatenate([np.empty(0, np.float64), *scores]),
-            thresholds=np.repeat([threshold for _, threshold in fitted[:-1]], counts[first:]).astype(
-                np.float64
-            ),
+            thresholds=np.repeat([threshold for _, threshold in fitted[:-1]], counts[first:]).astype(np.float64),
         )
         return *fitted[-1], progressive
 

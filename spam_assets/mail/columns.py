@@ -20,6 +20,13 @@ CONTENT_HASH: Final = "content_hash"
 VALIDATED_MAIL_COLUMNS: Final = (*MAIL_COLUMNS, CONTENT_HASH)
 """Validated mail also knows what it says, so that later days find what repeats without reading it all."""
 
+COLUMN_TYPES: Final[dict[str, str]] = {
+    **dict.fromkeys(MAIL_COLUMNS, "string"),
+    RECEIVED_AT: "timestamp[us, UTC]",
+    RAW: "binary",
+    CONTENT_HASH: "uint64",
+}
+
 COLUMN_DESCRIPTIONS: Final[dict[str, str]] = {
     MESSAGE_ID: "Identifies the message; unique within a day. Derived from the content where mail has none.",
     RECEIVED_AT: "When the message was delivered, in UTC. Not the Date header, which is often forged.",

@@ -127,7 +127,7 @@ def day_has_messages(frame: pd.DataFrame, day: str) -> Verdict:
 
 
 def columns_are_present(frame: pd.DataFrame, day: str) -> Verdict:
-    """No column but `raw`, which is optional, lacks more than `MAX_MISSING_PERCENT` of its values."""
+    """No column but `raw`, which is optional, lacks more than 5 % of its values."""
     count = len(frame)
     figures: dict[str, int | float | str] = {"messages": count}
     faults = []
@@ -403,7 +403,10 @@ def validate_day(frame: pd.DataFrame, day: str) -> pd.DataFrame:
     broken = [verdict.sentence for verdict in judge_day(frame, day) if not verdict.passed]
     if broken:
         raise QualityError(" ".join(broken))
-    return select_valid_mail(frame)
+    from spam_assets.mail.schema import VALIDATED_MAIL_SCHEMA
+
+    validated: pd.DataFrame = VALIDATED_MAIL_SCHEMA.validate(select_valid_mail(frame))
+    return validated
 
 
 def select_valid_mail(frame: pd.DataFrame) -> pd.DataFrame:

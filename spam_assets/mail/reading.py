@@ -13,7 +13,8 @@ from spam_assets.mail.parsing import parse_message
 MAIL_HEADER = re.compile(
     rb"(?im)^(?:return-path|received|from|to|subject|date|message-id|mime-version|delivered-to|x-[\w-]+):"
 )
-ENVELOPE = re.compile(rb"(?m)^From \S+[^\n]* \d{2}:\d{2}")
+HEADER_LINE = re.compile(rb"[!-9;-~]+:")
+ENVELOPE = re.compile(rb"(?m)^From \S+ [^\n]*\b\d{2}:\d{2}")
 
 
 class MailError(ValueError):
@@ -35,7 +36,7 @@ def read_mail(content: bytes, name: str) -> pd.DataFrame:
         name: the file's name, for its ending and for errors.
 
     Raises:
-        MailError: the file is empty, or a CSV without a usable column.
+        MailError: the file is empty, or a CSV that cannot be read, without a usable column or without a row.
     """
     if not content.strip():
         raise MailError(f"{name} is empty; give it at least one message")
@@ -44,7 +45,7 @@ def read_mail(content: bytes, name: str) -> pd.DataFrame:
     if ENVELOPE.match(content):
         return complete_mail(pd.DataFrame({RAW: list(split_mbox(content))}))
     head = content[:HEADER_BYTES].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
-    if MAIL_HEADER.match(head):
+    if HEADER_LINE.match(head) and MAIL_HEADER.search(head):
         return complete_mail(pd.DataFrame({RAW: [content]}))
     return complete_mail(pd.DataFrame({TEXT: [content.decode("utf-8", "replace")]}))
 
@@ -92,18 +93,26 @@ def complete_mail(mail: pd.DataFrame) -> pd.DataFrame:
 
 def _read_table(content: bytes, name: str) -> pd.DataFrame:
     try:
-        return pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
+        table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise MailError(f"{name} cannot be read as CSV ({error}); save it as UTF-8 CSV with a header row") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes cells beyond the header for an index
+        raise MailError(f"{name} has rows with more cells than its header; quote cells that hold commas")
+    if table.empty:
+        raise MailError(f"{name} has no row below its header; give it at least one message")
+    return table
 
 
 def _to_bytes(value: object) -> bytes | None:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if isinstance(value, str) and value:
-        return value.encode("utf-8", "surrogateescape")
+        try:
+            return value.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:  # other surrogates than those of undecodable bytes
+            return value.encode("utf-8", "replace")
     return None
 
 
 def _is_missing(value: object) -> bool:
-    return value is None or value is pd.NaT or (isinstance(value, float) and value != value)
+    return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)

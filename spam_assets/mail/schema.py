@@ -10,13 +10,12 @@ import pandera.pandas as pa
 
 from spam_assets.mail.columns import (
     COLUMN_DESCRIPTIONS,
-    CONTENT_HASH,
+    COLUMN_TYPES,
     LABEL,
     LABELS,
     MAIL_COLUMNS,
     MESSAGE_ID,
     RAW,
-    RECEIVED_AT,
     VALIDATED_MAIL_COLUMNS,
 )
 
@@ -31,17 +30,19 @@ _HOLDS_BYTES = pa.Check(
     error="is no bytes",
 )
 
-_TYPES: Final[dict[str, tuple[Any, list[pa.Check]]]] = {
-    RECEIVED_AT: (pd.DatetimeTZDtype("us", "UTC"), []),
-    RAW: (object, [_HOLDS_BYTES]),
-    CONTENT_HASH: ("uint64", []),
+_PANDAS_TYPES: Final[dict[str, tuple[Any, list[pa.Check]]]] = {
+    "string": (object, [_HOLDS_TEXT]),
+    "binary": (object, [_HOLDS_BYTES]),
+    "timestamp[us, UTC]": (pd.DatetimeTZDtype("us", "UTC"), []),
+    "uint64": ("uint64", []),
 }
+"""How pandas holds each type of `COLUMN_TYPES`."""
 
 
 def _describe_column(name: str, *, validated: bool) -> pa.Column:
     """Return the schema of one column; only validated mail promises values."""
-    dtype, checks = _TYPES.get(name, (object, [_HOLDS_TEXT]))
-    checks = list(checks)
+    dtype, type_checks = _PANDAS_TYPES[COLUMN_TYPES[name]]
+    checks = list(type_checks)
     if validated and name == LABEL:
         checks.append(pa.Check.isin(LABELS))
     return pa.Column(

@@ -39,8 +39,7 @@ def test_the_margin_leaves_the_target_share_of_ham_above_it():
 def test_ham_to_come_exceeds_the_margin_as_seldom_as_promised():
     generator = np.random.default_rng(3)
     shares = [
-        np.mean(generator.normal(size=2000) > choose_margin(generator.normal(size=999), 0.01))
-        for _ in range(300)
+        np.mean(generator.normal(size=2000) > choose_margin(generator.normal(size=999), 0.01)) for _ in range(300)
     ]
     assert np.mean(shares) == pytest.approx(0.01, abs=0.001)
 

@@ -1,4 +1,5 @@
 import math
+import weakref
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from spam_assets.learning.evaluation import one_minus_roca_percent
 from spam_assets.learning.features import PATTERNS, MailFeatures, featurize_mail
 from spam_assets.learning.training import NotEnoughMailError, StreamingLearner, TrainingSettings, train_model
+from spam_assets.mail.reading import complete_mail
 from spam_assets_tests.learning import make_mail, make_window
 
 SETTINGS = TrainingSettings()
@@ -71,18 +73,14 @@ def test_evaluation_covers_the_newest_days_that_were_scored():
 
 def test_days_before_both_classes_are_known_are_not_evaluated():
     window = make_window(6)
-    assert train_model(window, SETTINGS).progressive.days == tuple(
-        sorted(window)[2:]
-    )  # 16 spam after two days
+    assert train_model(window, SETTINGS).progressive.days == tuple(sorted(window)[2:])  # 16 spam after two days
 
 
 def test_a_higher_target_gives_a_threshold_that_is_not_higher():
     window = make_window(30)
     for features in window.values():
         features.labels[-1] = 0  # spam that someone calls ham
-    thresholds = [
-        train_model(window, TrainingSettings(target_fpr=fpr)).threshold for fpr in (0.001, 0.05, 0.3)
-    ]
+    thresholds = [train_model(window, TrainingSettings(target_fpr=fpr)).threshold for fpr in (0.001, 0.05, 0.3)]
     assert thresholds == sorted(thresholds, reverse=True)
     assert thresholds[0] > thresholds[-1]
 
@@ -194,3 +192,58 @@ def test_read_only_features_can_be_learnt_and_scored():
         features.labels.flags.writeable = False
     day = max(window)
     assert len(train_model(window, SETTINGS).score(window[day])) == len(window[day].views[PATTERNS])
+
+
+class _ReadAnew(Mapping[str, MailFeatures]):
+    """A window that makes every day anew, as one that maps files does, and knows how many are held on to."""
+
+    def __init__(self, days: dict[str, MailFeatures]) -> None:
+        self._days = days
+        self._given: list[weakref.ref[np.ndarray]] = []
+        self.most_held = 0
+
+    def __getitem__(self, day: str) -> MailFeatures:
+        self.most_held = max(self.most_held, sum(given() is not None for given in self._given))
+        features = self._days[day]
+        labels = features.labels.copy()
+        self._given.append(weakref.ref(labels))
+        return MailFeatures(features.message_ids, labels, features.views)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._days)
+
+    def __len__(self) -> int:
+        return len(self._days)
+
+
+def test_only_days_that_are_visited_again_are_held_on_to():
+    window = _ReadAnew(make_window(20))
+    train_model(window, TrainingSettings(replay_messages=56))
+    assert window.most_held <= 3  # two days of 28 messages, and the one at hand
+
+
+def test_a_first_day_of_only_spam_is_learnt():
+    window = {"2029-12-31": featurize_mail(make_mail("2029-12-31", ham=0, spam=30)), **make_window(9)}
+    model = train_model(window, SETTINGS)
+    unseen = featurize_mail(make_mail("2031-05-05", ham=100, spam=100))
+    assert one_minus_roca_percent(unseen.labels, model.score(unseen)) < 1
+    assert model.days[0] == "2029-12-31"
+
+
+def test_a_newest_day_of_only_ham_is_learnt_and_evaluated():
+    window = make_window(9) | {"2030-01-10": featurize_mail(make_mail("2030-01-10", ham=40, spam=0))}
+    model = train_model(window, TrainingSettings(evaluation_days=1))
+    assert model.evaluation.messages == 40
+    assert math.isnan(model.evaluation.recall)
+    assert model.evaluation.fpr <= 0.05
+    unseen = featurize_mail(make_mail("2031-05-05", ham=100, spam=100))
+    assert one_minus_roca_percent(unseen.labels, model.score(unseen)) < 1
+
+
+def test_a_message_of_20_mb_is_learnt_and_scored():
+    raw = b"Subject: casino\nFrom: a@b.example\n\n" + b"viagra winner casino " * 1_000_000
+    mail = pd.concat([complete_mail(pd.DataFrame({"raw": [raw]})).assign(label="spam")] * 2, ignore_index=True)
+    huge = featurize_mail(mail)
+    model = train_model(make_window(9) | {"2030-01-10": huge}, SETTINGS)
+    assert np.isfinite(model.weights).all()
+    assert (model.score(huge) > 0.9).all()

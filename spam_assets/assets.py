@@ -24,6 +24,7 @@ from spam_assets.metadata import (
     describe_landed_day,
     describe_mail,
     describe_model,
+    describe_words,
 )
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.tracking import CHAMPION, ModelRegistry, TrainingMlFlow
@@ -125,9 +126,10 @@ def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult
     code_version=MODEL_VERSION,
 )
 def trained_model(
-    context: dg.AssetExecutionContext, mail_features: WindowOfDays
+    context: dg.AssetExecutionContext, mail_features: WindowOfDays, validated_mail: pd.DataFrame
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
+    from spam_assets.learning.explanation import tell_strongest_words
     from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
     from spam_assets.plots import draw_evaluation
 
@@ -148,6 +150,7 @@ def trained_model(
         value=model,
         metadata={
             **describe_model(model, list(mail_features), picture),
+            "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
             "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
         },
         data_version=dg.DataVersion(version),

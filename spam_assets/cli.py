@@ -401,8 +401,10 @@ def models() -> None:
 @app.command(epilog="Example: spam-assets classify message.eml   or: cat message.eml | spam-assets classify -")
 def classify(
     file: Annotated[str, typer.Argument(help="An .eml, an mbox, a CSV, plain text; - reads standard input.")],
+    explain: Annotated[bool, typer.Option("--explain", help="Also what speaks for and against it.")] = False,
 ) -> None:
     """Say whether mail is spam, by the champion."""
+    from spam_assets.learning.explanation import describe_explanation, explain_mail
     from spam_assets.learning.serving import score_mail
     from spam_assets.mail.reading import read_mail
     from spam_assets.tracking import CHAMPION, ModelRegistry
@@ -421,11 +423,16 @@ def classify(
     champion = registry.aliased(CHAMPION)
     if champion is None:
         raise CommandError("there is no champion yet; run spam-assets demo, or run and backfill on your own mail")
-    verdicts = score_mail(registry.load_model(champion), mail)
+    model = registry.load_model(champion)
+    verdicts = score_mail(model, mail)
+    explanations = explain_mail(model, mail) if explain else iter(())
     for (_, message), (_, verdict) in zip(mail.iterrows(), verdicts.iterrows(), strict=True):
         word = "[red]spam[/red]" if verdict["is_spam"] else "[green]ham[/green] "
         subject = "".join(letter if letter.isprintable() else " " for letter in str(message["subject"] or ""))
         out.print(f"{word} {verdict['spam_probability']:.4f}  {escape(subject[:90])}", soft_wrap=True)
+        if explain:
+            for line in describe_explanation(next(explanations))[1:]:  # the first line says the verdict again
+                out.print(f"  {escape(line)}", soft_wrap=True)
 
 
 @app.command(epilog="Example: spam-assets promote 12")

@@ -8,7 +8,6 @@ from datetime import date
 from pathlib import Path
 
 from spam_assets.settings import ENV_FILE, Settings
-from spam_assets.tracking import prepare_tracking_store
 
 DAGSTER_YAML = """\
 # Written once by spam-assets; yours to change.
@@ -37,6 +36,8 @@ def prepare_home(settings: Settings) -> None:
     Also exports DAGSTER_HOME, and notes it in `.env` of the working directory, so that plain `dagster dev` there
     shows the same runs.
     """
+    from spam_assets.tracking import prepare_tracking_store  # takes seconds, which landing mail need not wait for
+
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     prepare_landing(settings)
     configuration = settings.dagster_home / "dagster.yaml"

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -20,6 +21,7 @@ from spam_assets.mail.columns import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spam_assets.learning.explanation import StrongestWords
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.promotion import Decision
@@ -106,6 +108,15 @@ def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> d
         "window_first_day": window[0],
         "window_last_day": window[-1],
     }
+
+
+def describe_words(words: "StrongestWords") -> dg.MarkdownMetadataValue:
+    """Return the words of the day's mail that speak most clearly for spam and for ham, as a table."""
+    lines = ["| for spam | log-odds | for ham | log-odds |", "|---|---:|---|---:|"]
+    for spam, ham in zip_longest(words.for_spam, words.for_ham):
+        cells = [(escape_markdown(word.text), f"{word.log_odds:+.1f}") if word else ("", "") for word in (spam, ham)]
+        lines.append("| " + " | ".join(cell for pair in cells for cell in pair) + " |")
+    return dg.MetadataValue.md("\n".join(lines))
 
 
 def picture_metadata(svg: str, title: str) -> dg.MarkdownMetadataValue:

@@ -1,4 +1,4 @@
-"""Every kind of bad day between good days, all in one run of a real instance: it fails alone, and no window reads it."""
+"""Every kind of bad day between good ones, in one run of a real instance: it fails alone, and no window reads it."""
 
 import io
 import json

@@ -10,7 +10,7 @@ CONTRACT = {
     "raw_mail": set(),
     "validated_mail": {"raw_mail"},
     "mail_features": {"validated_mail"},
-    "trained_model": {"mail_features"},
+    "trained_model": {"mail_features", "validated_mail"},
     "registered_model": {"trained_model", "mail_features"},
 }
 

@@ -65,7 +65,6 @@ def test_two_processes_at_once_create_one_store_with_one_experiment(tmp_path: Pa
         "DAGSTER_HOME": str(tmp_path / "home" / "dagster"),
         "PYTHONPATH": str(PROJECT),
     }
-    code = "from spam_assets.home import prepare_home, load_settings\nprepare_home(load_settings())"
     code = "from spam_assets.home import prepare_home; from spam_assets.settings import load_settings; " + (
         "prepare_home(load_settings())"
     )

@@ -47,4 +47,9 @@ def compare_on_unseen_days(
 def _stand(dated: DatedModel, days: set[str]) -> Standing:
     progressive = dated.model.progressive
     chosen = np.isin(progressive.day_indices, [i for i, day in enumerate(progressive.days) if day in days])
-    return Standing(dated.training_date, progressive.labels[chosen], progressive.scores[chosen], dated.model.threshold)
+    return Standing(
+        dated.training_date,
+        progressive.labels[chosen],
+        progressive.scores[chosen],
+        progressive.thresholds[chosen],  # the model's own threshold was chosen with these very days
+    )

@@ -202,7 +202,8 @@ def _finish_landing(settings: Settings, summary: "LandingSummary") -> None:
     widen_day_range(settings, first, last, open_ended=not is_archive)
     out.print(
         f"landed {summary.messages} messages ({summary.spam} spam) of {len(summary.days)} days, "
-        f"{summary.days[0]} to {summary.days[-1]}, in {settings.landing_url}"
+        f"{summary.days[0]} to {summary.days[-1]}, in {settings.landing_url}",
+        soft_wrap=True,
     )
 
 

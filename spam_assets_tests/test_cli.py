@@ -184,9 +184,8 @@ def test_mail_of_every_kind_lands_one_file_a_day(desk: Desk, source: str, days: 
     done = desk.outputs[source]
     assert done.returncode == 0, done.stderr
     messages = 40 * len(days)
-    assert f"landed {messages} messages ({messages * 2 // 5} spam) of {len(days)} days, {days[0]} to {days[-1]}" in (
-        done.stdout.replace("\n", " ")
-    )
+    landed = f"landed {messages} messages ({messages * 2 // 5} spam) of {len(days)} days, {days[0]} to {days[-1]}, in "
+    assert f"{landed}{desk.home / 'landing'}\n" in done.stdout
     for day in days:
         assert (desk.home / "landing" / f"training-{day}.{ending}").is_file()
 

@@ -14,6 +14,7 @@ from spam_assets.learning.features import (
     WORDS,
     MailFeatures,
     featurize_mail,
+    hash_documents,
 )
 from spam_assets.mail.columns import HAM, MAIL_COLUMNS, SPAM
 from spam_assets_tests.learning import make_mail
@@ -162,3 +163,12 @@ def test_a_message_of_20_mb_costs_no_more_than_its_first_kilobytes():
     huge = mail_of(body="word " * 4_000_000, raw=HEADERS + b"\n" + b"x" * 20_000_000)
     start = mail_of(body=("word " * 4_000)[:BODY_BYTES], raw=HEADERS + b"\n")
     assert checksum(featurize_mail(huge)) == checksum(featurize_mail(start))
+
+
+def test_more_documents_than_the_table_can_number_are_refused():
+    starts = np.zeros(70_000, np.int64)
+    with pytest.raises(ValueError, match="65,535 documents"):
+        hash_documents(np.empty(0, np.uint8), starts, starts[:-1], is_locating=False)
+    few = np.zeros(60_001, np.int64)
+    words, *_ = hash_documents(np.empty(0, np.uint8), few, few[:-1], is_locating=False)
+    assert len(words) == 0

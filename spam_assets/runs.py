@@ -8,7 +8,11 @@ import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
 from dagster._core.events import DagsterEvent, DagsterEventType, RunFailureReason
 from dagster._core.execution.api import execute_run_iterator
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 from dagster_shared.error import SerializableErrorInfo
 
 from spam_assets.executor import DAY_OF_EVENT
@@ -37,10 +41,13 @@ class DayOutcome:
 def materialize_days(instance: dg.DagsterInstance, first: str, last: str) -> Iterator[DayOutcome]:
     """Run all assets and checks for a range of days in one run, and yield each day when it is done."""
     job = _reconstruct_job()
+    tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+    if first == last:
+        tags = {PARTITION_NAME_TAG: first}
     run = instance.create_run_for_job(
         job_def=job.get_definition(),
         run_config=QUIET_CONSOLE,
-        tags={ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last},
+        tags=tags,
         job_code_origin=job.get_python_origin(),
     )
     outcome: DayOutcome | None = None

@@ -249,6 +249,7 @@ class RegisteredVersion:
     version: int
     training_date: str
     run_id: str
+    data_version: str
     aliases: tuple[str, ...]
 
 
@@ -388,5 +389,9 @@ class ModelRegistry:
 def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:
     number = int(version.version)
     return RegisteredVersion(
-        number, version.tags.get(TRAINING_DATE, ""), version.run_id or "", tuple(sorted(aliases.get(number, [])))
+        number,
+        version.tags.get(TRAINING_DATE, ""),
+        version.run_id or "",
+        version.tags.get(DATA_VERSION, ""),
+        tuple(sorted(aliases.get(number, []))),
     )

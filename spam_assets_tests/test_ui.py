@@ -14,6 +14,8 @@ import pytest
 
 from spam_assets_tests.conftest import PROJECT
 
+IS_SLOW_RUN = os.environ.get("SPAM_ASSETS_SLOW_TESTS") == "1"
+
 
 def find_free_port() -> int:
     with socket.socket() as probe:
@@ -42,6 +44,8 @@ def read_url(url: str) -> str:
         return str(answer.read(4000), "utf-8", "replace")
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not IS_SLOW_RUN, reason="takes half a minute; set SPAM_ASSETS_SLOW_TESTS=1")
 @pytest.mark.timeout(180)
 def test_both_uis_are_served_and_ctrl_c_leaves_no_process_and_no_port_taken(
     tmp_path: Path, environment: dict[str, str]
@@ -82,8 +86,9 @@ def test_both_uis_are_served_and_ctrl_c_leaves_no_process_and_no_port_taken(
     ("setting", "name"), [("SPAM_ASSETS_UI_PORT", "Dagster"), ("SPAM_ASSETS_MLFLOW_UI_PORT", "MLflow")]
 )
 def test_a_taken_port_is_one_clear_sentence(
-    tmp_path: Path, environment: dict[str, str], setting: str, name: str
+    tmp_path: Path, environment: dict[str, str], setting: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow exports the one that was used last
     from spam_assets.settings import Settings
     from spam_assets.ui import UiError, serve_uis
 

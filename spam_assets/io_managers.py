@@ -15,6 +15,7 @@ import os
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -135,8 +136,14 @@ class DailyFileIOManager(dg.UPathIOManager):
             StorageError: the file is missing or damaged.
         """
         path = path or self.path_of(asset, day)
-        try:
+        with self._telling_what_to_do(asset, day, path):
             return self.from_path(path)
+
+    @staticmethod
+    @contextmanager
+    def _telling_what_to_do(asset: str, day: str, path: UPath) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError:
             raise StorageError(
                 f"{asset} of {day} is not in storage ({path}); materialize {asset} for {day} first"
@@ -190,10 +197,11 @@ class FrameIOManager(DailyFileIOManager):
         return pd.read_parquet(io.BytesIO(path.read_bytes()))
 
     def load_columns(self, asset: str, day: str, columns: list[str]) -> "pd.DataFrame":
-        """Read some columns of one stored day without the cost of the others."""
+        """Read some columns of one stored day without the cost of the others; raises as `load_day` does."""
         import pyarrow.parquet as pq
 
-        with self.path_of(asset, day).open("rb") as file:
+        path = self.path_of(asset, day)
+        with self._telling_what_to_do(asset, day, path), path.open("rb") as file:
             frame: pd.DataFrame = pq.read_table(file, columns=columns).to_pandas()
         return frame
 

@@ -47,7 +47,8 @@ from spam_assets.learning.evaluation import (
     evaluate_scores,
 )
 from spam_assets.mail.columns import BODY, LABEL, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
-from spam_assets.mail.landing import LandingError, LandingZone
+from spam_assets.mail.errors import LandingError
+from spam_assets.mail.landing import LandingZone
 from spam_assets.mail.quality import select_valid_mail
 
 RETRAIN_EVERY_DAYS = 3

@@ -15,7 +15,8 @@ from spam_assets.data_versions import fingerprint_features, fingerprint_frame, f
 from spam_assets.io_managers import WINDOW_DAYS, WindowOfDays
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
-from spam_assets.mail.landing import LandingError, LandingFileMissing, LandingZone
+from spam_assets.mail.errors import LandingError, LandingFileMissing
+from spam_assets.mail.landing import LandingZone
 from spam_assets.mail.quality import QualityError, validate_day
 from spam_assets.metadata import (
     describe_columns,

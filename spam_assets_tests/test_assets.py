@@ -205,7 +205,7 @@ def test_a_model_that_is_asked_for_on_a_day_without_features_says_what_to_do(
     run = run_days(settings, instance, day_text(3), selection=["trained_model"])
 
     assert not run.is_success
-    assert f"mail_features of {day_text(3)} is not in storage" in failure_text(instance, run)
+    assert f"validated_mail of {day_text(3)} is not in storage" in failure_text(instance, run)
 
 
 def test_a_backfill_of_old_days_never_moves_the_champion_back(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spam_assets.mail.columns import COLUMN_DESCRIPTIONS, MAIL_COLUMNS
-from spam_assets.mail.landing import build_mail_frame
+from spam_assets.mail.mail_frame import build_mail_frame
 from spam_assets.metadata import (
     PREVIEW_CHARACTERS,
     PREVIEW_ROWS,

@@ -9,7 +9,7 @@ import pytest
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.training import TrainingSettings, train_model
-from spam_assets.mail.landing import build_mail_frame
+from spam_assets.mail.mail_frame import build_mail_frame
 from spam_assets.plots import draw_evaluation
 from spam_assets_tests.conftest import day_text, make_mail
 

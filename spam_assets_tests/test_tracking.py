@@ -12,7 +12,7 @@ from spam_assets.data_versions import fingerprint_model
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
-from spam_assets.mail.landing import build_mail_frame
+from spam_assets.mail.mail_frame import build_mail_frame
 from spam_assets.plots import draw_evaluation
 from spam_assets.settings import Settings
 from spam_assets.tracking import (

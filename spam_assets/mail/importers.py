@@ -26,16 +26,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from spam_assets.mail.columns import HAM, LABEL, RAW, RECEIVED_AT, SPAM
-from spam_assets.mail.landing import (
-    FILE_FORMATS,
-    LandingError,
-    LandingZone,
-    arrange_csv_cells,
-    build_mail_frame,
-    check_header,
-    read_csv_rows,
-    read_dates,
-)
+from spam_assets.mail.errors import LandingError
+from spam_assets.mail.landing import LandingZone
+from spam_assets.mail.landing_files import FILE_FORMATS, arrange_csv_cells, check_header, read_csv_rows
+from spam_assets.mail.mail_frame import build_mail_frame, read_dates
 from spam_assets.mail.parsing import find_received_at
 
 Report = Callable[[int, int | None, str], None]

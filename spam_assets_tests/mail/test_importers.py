@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from spam_assets.mail import importers
+from spam_assets.mail.errors import LandingError
 from spam_assets.mail.importers import (
     CORPUS_DAYS,
     CORPUS_MESSAGES,
@@ -26,7 +27,8 @@ from spam_assets.mail.importers import (
     mbox_messages,
     trec_messages,
 )
-from spam_assets.mail.landing import FILE_FORMATS, LandingError, LandingZone
+from spam_assets.mail.landing import LandingZone
+from spam_assets.mail.landing_files import FILE_FORMATS
 from spam_assets.mail.quality import judge_day
 
 CORPUS_ARCHIVES = os.environ.get("TEST_CORPUS_DIR", "")

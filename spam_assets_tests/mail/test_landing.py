@@ -17,21 +17,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spam_assets.mail import landing
+from spam_assets.mail import landing_files
 from spam_assets.mail.columns import MAIL_COLUMNS
-from spam_assets.mail.landing import (
-    FILE_FORMATS,
-    LandedDay,
-    LandingError,
-    LandingFileMissing,
-    LandingZone,
-    decode_raw,
-    encode_raw,
-    normalise_label,
-    read_dates,
-    read_table,
-    write_table,
-)
+from spam_assets.mail.errors import LandingError, LandingFileMissing
+from spam_assets.mail.landing import LandedDay, LandingZone
+from spam_assets.mail.landing_files import FILE_FORMATS, read_table, write_table
+from spam_assets.mail.mail_frame import decode_raw, encode_raw, normalise_label, read_dates
 
 DAY = "2002-08-01"
 NOON = datetime(2002, 8, 1, 12, tzinfo=timezone.utc)
@@ -396,7 +387,7 @@ def test_a_cell_beyond_the_limit_is_refused(folder: Path, monkeypatch: pytest.Mo
     import csv
 
     before = csv.field_size_limit(1000)
-    monkeypatch.setattr(landing, "MAX_CELL_CHARACTERS", 1000)
+    monkeypatch.setattr(landing_files, "MAX_CELL_CHARACTERS", 1000)
     try:
         assert_refuses(folder, f"body,label\n{'x' * 1001},ham\n", "field larger than field limit", "line 2")
     finally:
@@ -472,7 +463,7 @@ def test_a_parquet_file_that_is_none_or_too_large_is_refused(folder: Path, monke
     assert_refuses(folder, content[:-10], "not a sound Parquet file", suffix="parquet")
     assert_refuses(folder, b"body,label\na,ham\n", "not a sound Parquet file", suffix="parquet")
     assert_refuses(folder, to_parquet({"body": ["a"]}), "lacks the column label", suffix="parquet")
-    monkeypatch.setattr(landing, "MAX_ROWS", 9)
+    monkeypatch.setattr(landing_files, "MAX_ROWS", 9)
     assert_refuses(folder, content, "10 rows", suffix="parquet")
 
 

@@ -1,0 +1,253 @@
+"""Columns of cells, from whatever source -> the frame of a day of mail.
+
+Not here: files and their formats (`landing_files`), where they are (`landing`).
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timezone
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from spam_assets.mail.columns import (
+    BODY,
+    HAM,
+    LABEL,
+    MAIL_COLUMNS,
+    MESSAGE_ID,
+    RAW,
+    RECEIVED_AT,
+    RECIPIENTS,
+    SENDER,
+    SPAM,
+    SUBJECT,
+    TEXT,
+)
+from spam_assets.mail.errors import LandingError
+from spam_assets.mail.parsing import Message, make_storable, parse_mail_date, parse_message
+
+RECEIVED_AT_DTYPE: Final = "datetime64[us, UTC]"
+_BASE64_MARK: Final = "base64:"
+_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
+_LABEL_SPELLINGS: Final = {"0": HAM, "false": HAM, "ham": HAM, "1": SPAM, "true": SPAM, "spam": SPAM}
+
+
+Columns = dict[str, list[Any]]
+"""A table as read: a list of cells a column, None where the file says that a value is missing."""
+
+
+def build_mail_frame(columns: Mapping[str, Sequence[Any]], day: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Bring a table to the schema of a day of mail.
+
+    Columns that are absent are filled: from `raw` where there is one, else sender, recipients and subject
+    with the empty text, `received_at` with the day's midnight in UTC, `message_id` with a hash of the
+    content (repeats get an ordinal). Cells that are missing in a column that is there stay missing; the
+    quality rules count them.
+
+    Args:
+        columns: cells by column, None or NaN where missing; `label` and one of `body`, `text`, `raw` are
+            there.
+        day: the partition, YYYY-MM-DD.
+        name: what to call the file in errors.
+
+    Returns:
+        The frame, see `LandedDay`, and notes.
+
+    Raises:
+        LandingError: a cell of `raw` cannot be decoded.
+    """
+    notes: list[str] = []
+    count = len(columns[LABEL])
+    ignored = [column for column in columns if column not in (*MAIL_COLUMNS, TEXT)]
+    if TEXT in columns and BODY in columns:
+        ignored.append(TEXT)
+    if ignored:
+        shown = ", ".join(column[:40] for column in ignored[:10])
+        notes.append(f"columns not used: {shown}{', ...' if len(ignored) > 10 else ''}")
+
+    raws = [_decode_raw(cell, number, name) for number, cell in enumerate(columns.get(RAW, [None] * count), start=1)]
+    derived = [column for column in MAIL_COLUMNS if column not in columns]
+    if TEXT in columns and BODY in derived:
+        derived.remove(BODY)
+    messages: list[Message | None] = [None] * count
+    if derived and RAW in columns:
+        messages = [None if raw is None else parse_message(raw) for raw in raws]
+        notes.append(f"columns read from raw: {', '.join(derived)}")
+
+    data: dict[str, Any] = {RAW: _to_object_array(raws)}
+    for column, absent in ((SENDER, ""), (RECIPIENTS, ""), (SUBJECT, ""), (BODY, None)):
+        source = TEXT if column == BODY and BODY not in columns and TEXT in columns else column
+        if source in columns:
+            cells = _read_texts(columns[source], source, notes)
+        else:
+            cells = [absent if m is None else getattr(m, column) for m in messages]
+        data[column] = _to_object_array(cells)
+
+    if RECEIVED_AT in columns:
+        data[RECEIVED_AT] = read_dates(columns[RECEIVED_AT])
+        unreadable = int((pd.isna(data[RECEIVED_AT]) & ~pd.isna(_to_object_array(columns[RECEIVED_AT]))).sum())
+        if unreadable:
+            notes.append(f"{unreadable} values of received_at are no dates and count as missing")
+    else:
+        midnight = datetime.combine(date.fromisoformat(day), time(), tzinfo=timezone.utc)
+        stamps = [(m.received_at if m else None) or midnight for m in messages]
+        data[RECEIVED_AT] = read_dates(stamps)
+
+    if MESSAGE_ID in columns:
+        ids = _read_texts(columns[MESSAGE_ID], MESSAGE_ID, notes)
+    else:
+        content_ids = derive_message_ids(data[SENDER], data[RECIPIENTS], data[SUBJECT], data[BODY], data[RAW])
+        ids = list(make_ids_unique([(m and m.message_id) or i for m, i in zip(messages, content_ids, strict=True)]))
+    data[MESSAGE_ID] = _to_object_array(ids)
+    data[LABEL] = _to_object_array([normalise_label(cell) for cell in columns[LABEL]])
+    return pd.DataFrame({column: data[column] for column in MAIL_COLUMNS}), tuple(notes)
+
+
+def normalise_label(cell: object) -> str | None:
+    """Read a label: 0, 1, true, false, ham, spam in any case; else return the text, None if missing."""
+    if is_missing(cell):
+        return None
+    if isinstance(cell, (bool, int, float, np.generic)) and cell in (0, 1):
+        return SPAM if cell else HAM
+    text = make_storable(str(cell))
+    return _LABEL_SPELLINGS.get(text.strip().lower(), text)
+
+
+def read_dates(cells: Sequence[Any]) -> pd.DatetimeIndex:
+    """Read dates of any kind: datetimes, ISO 8601 or as mail writes them; without a zone they are UTC.
+
+    Returns:
+        datetime64[us, UTC], NaT where a cell is missing or no date.
+    """
+    microseconds = np.empty(len(cells), dtype=np.int64)
+    for row, cell in enumerate(cells):
+        value: Any = None
+        if isinstance(cell, str):
+            text = cell.strip()
+            # The pattern, because pandas would also take "now" and "today".
+            value = _read_iso_date(text) if _ISO_DATE.match(text) else parse_mail_date(text)
+        elif isinstance(cell, (datetime, date, np.datetime64)):
+            value = cell
+        microseconds[row] = _to_microseconds(value)
+    return pd.DatetimeIndex(microseconds.astype("datetime64[us]")).tz_localize("UTC")
+
+
+def _read_iso_date(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)  # much faster than pandas, but strict before Python 3.11
+    except ValueError:
+        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
+        return None if pd.isna(parsed) else parsed.to_pydatetime(warn=False)
+
+
+def _to_microseconds(value: Any) -> int:
+    """Return microseconds since 1970 in UTC, or the number that stands for NaT."""
+    try:
+        stamp = pd.NaT if value is None else pd.Timestamp(value)
+        if stamp is pd.NaT:
+            return int(pd.NaT.value)
+        return int(stamp.to_datetime64().astype("datetime64[us]").astype(np.int64))
+    except (ValueError, OverflowError):
+        return int(pd.NaT.value)
+
+
+def derive_message_ids(*columns: Sequence[Any]) -> list[str]:
+    """Return an id for every row from its cells: str, bytes or missing. Equal rows have equal ids."""
+    return [f"content-{_hash_cells(cells)}" for cells in zip(*columns, strict=True)]
+
+
+def _hash_cells(cells: Iterable[Any]) -> str:
+    digest = hashlib.sha256()
+    for cell in cells:
+        if isinstance(cell, bytes):
+            content = b"b" + cell
+        else:
+            content = b"" if is_missing(cell) else b"s" + str(cell).encode("utf-8", "surrogatepass")
+        digest.update(len(content).to_bytes(8, "big"))  # so that cells cannot run into each other
+        digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def make_ids_unique(ids: Iterable[str]) -> Iterator[str]:
+    """Yield the ids in order, the second of equal ones as `id#2`, the third as `id#3` and so on."""
+    used: set[str] = set()
+    counts: dict[str, int] = {}
+    for wanted in ids:
+        unique = wanted
+        while unique in used:
+            counts[wanted] = counts.get(wanted, 1) + 1
+            unique = f"{wanted}#{counts[wanted]}"
+        used.add(unique)
+        yield unique
+
+
+def is_missing(cell: object) -> bool:
+    """Return whether a cell is None, NaT, NA or NaN; an empty text is not missing."""
+    return cell is None or cell is pd.NaT or cell is pd.NA or (isinstance(cell, (float, np.floating)) and cell != cell)
+
+
+def _read_texts(cells: Sequence[Any], column: str, notes: list[str]) -> list[str | None]:
+    texts: list[str | None] = []
+    converted = repaired = 0
+    for cell in cells:
+        if is_missing(cell):
+            texts.append(None)
+            continue
+        if isinstance(cell, str):
+            text = cell
+        else:
+            converted += 1
+            text = cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
+        storable = make_storable(text)
+        repaired += storable is not text
+        texts.append(storable)
+    if converted:
+        notes.append(f"{converted} values of {column} are no text and were read as text")
+    if repaired:
+        notes.append(f"{repaired} values of {column} held NUL or broken Unicode, replaced by U+FFFD")
+    return texts
+
+
+def _to_object_array(cells: Sequence[Any]) -> "np.ndarray[Any, np.dtype[np.object_]]":
+    array = np.empty(len(cells), dtype=object)
+    array[:] = cells
+    return array
+
+
+def encode_raw(raw: bytes) -> str:
+    """Write a message as text: as UTF-8 where that gives the same bytes back, else `base64:` and base64."""
+    if raw and b"\0" not in raw and not raw.startswith(_BASE64_MARK.encode()):
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+    return _BASE64_MARK + base64.b64encode(raw).decode("ascii")
+
+
+def decode_raw(text: str) -> bytes:
+    """Undo `encode_raw`.
+
+    Raises:
+        ValueError: what follows `base64:` is no base64.
+    """
+    if text.startswith(_BASE64_MARK):
+        return base64.b64decode(text[len(_BASE64_MARK) :], validate=True)
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _decode_raw(cell: object, number: int, name: str) -> bytes | None:
+    if is_missing(cell):
+        return None
+    if isinstance(cell, bytes):
+        return cell
+    try:
+        return decode_raw(str(cell))
+    except ValueError as error:
+        raise LandingError(
+            f"{name} has a raw message in row {number} that starts with base64: and is no base64 ({error}); "
+            "land the file again."
+        ) from error

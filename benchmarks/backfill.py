@@ -29,14 +29,14 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from benchmarks.one_date import (
     MODEL_NAME,
@@ -55,7 +55,7 @@ SECONDS_BETWEEN_SAMPLES = 0.2
 SECONDS_BETWEEN_QUESTIONS = 0.5
 MEGABYTE = 1e6
 
-DEFAULTS_MODULE = '''"""The same assets as Dagster runs them when nobody says otherwise: a process a step, a run a day."""
+DEFAULTS_MODULE = '''"""The same assets as Dagster runs them by default: a process a step, a run a day."""
 
 import dagster as dg
 
@@ -128,11 +128,9 @@ class WorkerMeter(threading.Thread):
 
     def run(self) -> None:
         """Sample until told to stop."""
-        while not self._is_done.wait(SECONDS_BETWEEN_SAMPLES):
-            try:
+        with suppress(psutil.NoSuchProcess):  # of the root
+            while not self._is_done.wait(SECONDS_BETWEEN_SAMPLES):
                 self._sample()
-            except psutil.NoSuchProcess:
-                return
 
     def stop(self) -> None:
         """Stop sampling."""
@@ -142,17 +140,20 @@ class WorkerMeter(threading.Thread):
     def _sample(self) -> None:
         memory = 0
         for process in self._root.children(recursive=True):
-            try:
-                if process not in self._is_worker:
-                    # Dagster's code server starts a run, and its executor a step, by multiprocessing's "spawn".
-                    self._is_worker[process] = any("spawn_main" in word for word in process.cmdline())
-                if self._is_worker[process]:
-                    times = process.cpu_times()
-                    self._cpu_seconds[process] = times.user + times.system
-                    memory += process.memory_info().rss
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                continue
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                memory += self._sample_process(process)
         self.peak_memory_mb = max(self.peak_memory_mb, memory / MEGABYTE)
+
+    def _sample_process(self, process: psutil.Process) -> int:
+        """Return the bytes that a process holds, none if it is no run worker."""
+        if process not in self._is_worker:
+            # Dagster's code server starts a run, and its executor a step, by multiprocessing's "spawn".
+            self._is_worker[process] = any("spawn_main" in word for word in process.cmdline())
+        if not self._is_worker[process]:
+            return 0
+        times = process.cpu_times()
+        self._cpu_seconds[process] = times.user + times.system
+        return int(process.memory_info().rss)
 
 
 class DagsterDev:
@@ -178,15 +179,17 @@ class DagsterDev:
     def wait_until_up(self) -> None:
         """Wait until the UI answers."""
         deadline = time.monotonic() + SECONDS_TO_START
-        while True:
-            try:
-                urllib.request.urlopen(f"{self.url}/server_info", timeout=5).close()
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"dagster dev does not answer: {self.log.read_text()[-3000:]}") from None
-                time.sleep(0.3)
-            else:
-                return
+        while not self._is_up():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"dagster dev does not answer: {self.log.read_text()[-3000:]}")
+            time.sleep(0.3)
+
+    def _is_up(self) -> bool:
+        try:
+            urllib.request.urlopen(f"{self.url}/server_info", timeout=5).close()
+        except OSError:
+            return False
+        return True
 
 
 @contextmanager
@@ -230,10 +233,8 @@ def _stop_tree(process: "subprocess.Popen[bytes]", root: psutil.Process, meter: 
         process.wait()
     _, alive = psutil.wait_procs(started, timeout=SECONDS_TO_STOP / 4)
     for left in alive:
-        try:
+        with suppress(psutil.NoSuchProcess):
             left.kill()
-        except psutil.NoSuchProcess:
-            continue
     psutil.wait_procs(alive, timeout=SECONDS_TO_STOP / 4)
 
 
@@ -383,7 +384,7 @@ def count_messages(home: Path, days: Sequence[str]) -> int:
     return sum(len(zone.read(day).frame) for day in days)
 
 
-def measure_defaults(home: Path, environment: Mapping[str, str], scratch: Path, days: Sequence[str]) -> Backfill:
+def measure_defaults(environment: Mapping[str, str], scratch: Path, days: Sequence[str]) -> Backfill:
     """Run days once more under Dagster's defaults, on what is stored already."""
     instance = scratch / "defaults"
     instance.mkdir()
@@ -440,7 +441,7 @@ def compare_backfills(
     print(f"  work {figures['work_to_plain_loop_ratio']:.2f} x the plain loop", flush=True)
     if defaults_days:
         chosen = days[-defaults_days:]
-        defaults = measure_defaults(home, environment, scratch, chosen)
+        defaults = measure_defaults(environment, scratch, chosen)
         _print_backfill("Dagster's defaults", defaults, len(chosen), None)
         if defaults.failed_runs:
             print(f"  {defaults.failed_runs} of its {defaults.runs} runs failed")

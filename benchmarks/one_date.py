@@ -59,7 +59,10 @@ class PlainPipeline:
         uri = f"sqlite:///{home / 'mlflow.db'}"
         mlflow.set_tracking_uri(uri)
         self.client = mlflow.MlflowClient(uri)
-        self.experiment_id = str(self.client.get_experiment_by_name(EXPERIMENT).experiment_id)
+        experiment = self.client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            raise SystemExit(f"{home} is not prepared: its MLflow store has no experiment {EXPERIMENT}")
+        self.experiment_id = str(experiment.experiment_id)
         self.summaries: list[DaySummary] = []
         self.features: dict[str, MailFeatures] = {}
         self.versions: dict[str, str] = {}

@@ -285,7 +285,10 @@ def backfill(
     complete = sum("registered_model" in outcome.materialized for outcome in outcomes)
     out.print(f"{len(outcomes)} days run: {complete} with a registered model, {len(failed)} failed")
     if failed:
-        raise CommandError(f"{len(failed)} days failed; land them again corrected and repeat this command")
+        which = failed[0].day if len(failed) == 1 else f"{len(failed)} days"
+        raise CommandError(
+            f"{which} failed for the reason above; mend it, or land the mail corrected, and repeat this command"
+        )
 
 
 def _run_landed_days(

@@ -216,11 +216,7 @@ def _open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
     from spam_assets.home import prepare_home
 
     settings = load_settings()
-    for library in (
-        "dagster",
-        "mlflow",
-        "alembic",
-    ):  # what matters is printed here, or stands in the event log
+    for library in ("dagster", "mlflow", "alembic"):  # what matters is printed here or stands in the event log
         logging.getLogger(library).setLevel(logging.ERROR)
     prepare_home(settings)
     from dagster import DagsterInstance

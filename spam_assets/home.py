@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spam_assets.settings import ENV_FILE, Settings
 
+OUR_LINE = "# set by spam-assets"
 DAGSTER_YAML = """\
 # Written once by spam-assets; yours to change.
 telemetry:
@@ -56,10 +57,16 @@ def prepare_landing(settings: Settings) -> None:
 
 
 def _note_dagster_home(dagster_home: Path) -> None:
-    """Add DAGSTER_HOME to `.env` if the file does not set it: `dagster dev` reads it from there."""
-    lines = ENV_FILE.read_text(encoding="utf-8").splitlines() if ENV_FILE.exists() else []
-    if Path("workspace.yaml").exists() and not any(line.startswith("DAGSTER_HOME=") for line in lines):
-        _replace_text(ENV_FILE, [*lines, f"DAGSTER_HOME={dagster_home}"])
+    """Set DAGSTER_HOME in `.env`, where `dagster dev` reads it, unless a person has set it there."""
+    if not Path("workspace.yaml").exists():
+        return
+    before = ENV_FILE.read_text(encoding="utf-8").splitlines() if ENV_FILE.exists() else []
+    theirs = [line for line in before if not line.endswith(OUR_LINE)]
+    if any(line.startswith("DAGSTER_HOME=") for line in theirs):
+        return
+    after = [*theirs, f"DAGSTER_HOME={dagster_home}  {OUR_LINE}"]
+    if after != before:
+        _replace_text(ENV_FILE, after)
 
 
 def widen_day_range(settings: Settings, first: date, last: date, *, open_ended: bool) -> bool:

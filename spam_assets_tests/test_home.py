@@ -54,8 +54,26 @@ def test_dagster_home_is_exported_and_noted_for_dagster_dev_only_in_a_checkout(
         prepare_home(settings)
     assert Path(".env").read_text().splitlines() == [
         "SPAM_ASSETS_OWNER=me@example.com",
-        f"DAGSTER_HOME={settings.dagster_home}",
+        f"DAGSTER_HOME={settings.dagster_home}  # set by spam-assets",
     ]
+
+
+def test_a_line_of_ours_follows_the_home_folder_and_a_persons_stays(
+    settings: Settings, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("workspace.yaml").write_text("")
+    for before, after in (
+        (
+            "DAGSTER_HOME=/elsewhere  # set by spam-assets",
+            f"DAGSTER_HOME={settings.dagster_home}  # set by spam-assets",
+        ),
+        ("DAGSTER_HOME=/mine", "DAGSTER_HOME=/mine"),
+    ):
+        Path(".env").write_text(before)
+        monkeypatch.setenv("DAGSTER_HOME", "x")
+        monkeypatch.delenv("DAGSTER_HOME")
+        prepare_home(settings)
+        assert Path(".env").read_text().strip() == after
 
 
 def test_two_processes_at_once_create_one_store_with_one_experiment(tmp_path: Path) -> None:

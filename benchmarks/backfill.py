@@ -315,8 +315,8 @@ def run_backfill(dev: DagsterDev, days: Sequence[str]) -> Backfill:
 # --- are the results right --------------------------------------------------------------------------------------
 
 
-def find_complete_days(dev: DagsterDev, home: Path, made: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Return the days whose features and model are stored and registered as the plain loop made them."""
+def find_incomplete_days(dev: DagsterDev, home: Path, made: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return what is wrong with each day that is not stored and registered as the plain loop made it."""
     from mlflow import MlflowClient
     from upath import UPath
 
@@ -330,16 +330,19 @@ def find_complete_days(dev: DagsterDev, home: Path, made: Mapping[str, Mapping[s
     registered = {(version.tags["training_date"], version.tags["data_version"]) for version in versions}
     failed = {day for asset in ASSETS for day in _failed_days(dev, asset, made)}
 
-    def is_complete(day: str) -> bool:
-        stored = {
-            asset: manager.read_data_version(manager.path_of(asset, day))
-            for asset, manager in managers.items()
-            if manager.path_of(asset, day).exists()
-        }
-        is_registered = "trained_model" not in stored or (day, stored["trained_model"]) in registered
-        return day not in failed and stored == made[day] and is_registered
+    def judge(day: str) -> str | None:
+        if day in failed:
+            return "failed"
+        for asset, manager in managers.items():
+            path = manager.path_of(asset, day)
+            stored = manager.read_data_version(path) if path.exists() else None
+            if stored != made[day].get(asset):
+                return f"{asset} is {'missing' if stored is None else 'another'}"
+            if asset == "trained_model" and stored is not None and (day, stored) not in registered:
+                return "not registered"
+        return None
 
-    return [day for day in made if is_complete(day)]
+    return {day: wrong for day in made if (wrong := judge(day)) is not None}
 
 
 def _failed_days(dev: DagsterDev, asset: str, days: Mapping[str, object]) -> list[str]:
@@ -417,20 +420,21 @@ def compare_backfills(
 
     with serve_dagster(["-m", "spam_assets.definitions"], environment, scratch) as dev:
         ours = run_backfill(dev, days)
-        complete = find_complete_days(dev, home, made)
+        incomplete = find_incomplete_days(dev, home, made)
     _print_backfill("ours", ours, len(days), messages)
-    if incomplete := [day for day in days if day not in complete]:
-        print(f"  not complete: {', '.join(incomplete)}")
+    for day, wrong in incomplete.items():
+        print(f"  {day}: {wrong}")
 
     figures: dict[str, float | int | str] = {
         "days": len(days),
-        "days_complete": len(complete),
+        "days_complete": len(days) - len(incomplete),
         "messages": messages,
         "status": ours.status,
         "wall_seconds": ours.wall_seconds,
         "daemon_wait_seconds": ours.daemon_wait_seconds,
         "idle_between_runs_seconds": ours.idle_seconds,
         "runs": ours.runs,
+        "failed_runs": ours.failed_runs,
         "cpu_seconds": ours.cpu_seconds,
         "peak_memory_mb": ours.peak_memory_mb,
         "messages_per_second": messages / ours.wall_seconds,
@@ -443,8 +447,6 @@ def compare_backfills(
         chosen = days[-defaults_days:]
         defaults = measure_defaults(environment, scratch, chosen)
         _print_backfill("Dagster's defaults", defaults, len(chosen), None)
-        if defaults.failed_runs:
-            print(f"  {defaults.failed_runs} of its {defaults.runs} runs failed")
         per_day = defaults.work_seconds / len(chosen)
         figures["dagster_defaults_seconds_per_day"] = per_day
         print(
@@ -461,7 +463,7 @@ def _print_backfill(name: str, backfill: Backfill, days: int, messages: int | No
         f"  waiting for the daemon {backfill.wait_before_seconds:.1f} s before and "
         f"{backfill.wait_after_seconds:.1f} s after; work {backfill.work_seconds:.1f} s, "
         f"{backfill.idle_seconds:.1f} s of it between runs\n"
-        f"  {backfill.runs} runs, {backfill.cpu_seconds:.1f} CPU s and at most {backfill.peak_memory_mb:.0f} MB "
+        f"  {backfill.runs} runs ({backfill.failed_runs} failed), {backfill.cpu_seconds:.1f} CPU s and at most {backfill.peak_memory_mb:.0f} MB "
         f"in run workers; load {_say_load()}",
         flush=True,
     )

@@ -28,7 +28,11 @@ SECONDS = 1000
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium"),
+    pytest.mark.skipif(
+        os.environ.get("SPAM_ASSETS_SLOW_TESTS") != "1", reason="takes a minute; set SPAM_ASSETS_SLOW_TESTS=1"
+    ),
 ]
 
 

@@ -463,7 +463,8 @@ def _print_backfill(name: str, backfill: Backfill, days: int, messages: int | No
         f"  waiting for the daemon {backfill.wait_before_seconds:.1f} s before and "
         f"{backfill.wait_after_seconds:.1f} s after; work {backfill.work_seconds:.1f} s, "
         f"{backfill.idle_seconds:.1f} s of it between runs\n"
-        f"  {backfill.runs} runs ({backfill.failed_runs} failed), {backfill.cpu_seconds:.1f} CPU s and at most {backfill.peak_memory_mb:.0f} MB "
+        f"  {backfill.runs} runs ({backfill.failed_runs} failed), "
+        f"{backfill.cpu_seconds:.1f} CPU s and at most {backfill.peak_memory_mb:.0f} MB "
         f"in run workers; load {_say_load()}",
         flush=True,
     )

@@ -21,10 +21,11 @@ compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
 
-# Each run is one process that works through its days; more than two at once only wait for each other's files.
+# One run at a time: a model learns the features of the days before it, so a backfill that Dagster splits into
+# several ranges must run them in order, not side by side.
 concurrency:
   runs:
-    max_concurrent_runs: 2
+    max_concurrent_runs: 1
 
 python_logs:
   python_log_level: INFO

@@ -263,9 +263,11 @@ class ModelRegistry:
 
     @cached_property
     def _client(self) -> "MlflowClient":
+        import mlflow
         from mlflow import MlflowClient
 
         prepare_tracking_store(self._settings)
+        mlflow.set_tracking_uri(self._settings.tracking_uri)  # MLflow resolves `models:/` URIs in its global store only
         return MlflowClient(self._settings.tracking_uri)
 
     def versions(self) -> list[RegisteredVersion]:

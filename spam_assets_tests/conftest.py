@@ -19,6 +19,7 @@ os.environ["SPAM_ASSETS_HOME"] = str(_SESSION_HOME / "home")
 os.environ["SPAM_ASSETS_START_DATE"] = "2024-01-01"
 os.environ["SPAM_ASSETS_END_DATE"] = "2024-03-31"
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +83,12 @@ def land_day(landing: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+        yield instance
 
 
 @pytest.fixture(scope="session")

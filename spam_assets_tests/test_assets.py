@@ -1,10 +1,9 @@
 """The pipeline on a real Dagster instance, a real MLflow store and real files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail
@@ -12,12 +11,6 @@ from spam_assets_tests.pipeline import check_results, failure_text, materialized
 
 LandDay = Callable[..., Path]
 EVERY_ASSET = ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model")
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        yield instance
 
 
 def test_a_range_of_days_goes_from_landing_to_a_champion(

@@ -2,10 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
-import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
@@ -31,12 +29,6 @@ def downstream(context: dg.AssetExecutionContext) -> None:
 @dg.multi_asset_check(specs=[dg.AssetCheckSpec("is_good", asset="upstream", blocking=True, partitions_def=DAYS)])
 def is_good(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     yield dg.AssetCheckResult(check_name="is_good", passed=context.partition_key != day_text(2))
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        yield instance
 
 
 def run_range(instance: dg.DagsterInstance, tags: dict[str, str]) -> dg.DagsterRun:

@@ -1,21 +1,14 @@
 """`verify` finds what was damaged, lost or exchanged behind Dagster's back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from spam_assets.settings import Settings
 from spam_assets.verification import find_faults
 from spam_assets_tests.conftest import day_text
 from spam_assets_tests.pipeline import run_days, stores
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
-        yield instance
 
 
 def test_faults_are_found_one_by_one_and_named_with_the_remedy(

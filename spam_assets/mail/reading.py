@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spam_assets.mail.columns import BODY, LABEL, MAIL_COLUMNS, RAW, RECEIVED_AT, TEXT
+from spam_assets.mail.mail_frame import is_missing
 from spam_assets.mail.parsing import parse_message
 
 MAIL_HEADER = re.compile(
@@ -83,7 +84,7 @@ def complete_mail(mail: pd.DataFrame) -> pd.DataFrame:
         columns[BODY] = mail[TEXT].tolist()
     raw = [_to_bytes(value) for value in (mail[RAW].tolist() if RAW in mail.columns else nothing)]
     for row, message_bytes in enumerate(raw):
-        missing = [name for name in TEXT_COLUMNS if _is_missing(columns[name][row])]
+        missing = [name for name in TEXT_COLUMNS if is_missing(columns[name][row])]
         message = parse_message(message_bytes) if missing and message_bytes is not None else None
         for name in missing:
             columns[name][row] = getattr(message, name, None) or ""
@@ -112,7 +113,3 @@ def _to_bytes(value: object) -> bytes | None:
         except UnicodeEncodeError:  # other surrogates than those of undecodable bytes
             return value.encode("utf-8", "replace")
     return None
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or value is pd.NaT or value is pd.NA or (isinstance(value, float) and value != value)

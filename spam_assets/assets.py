@@ -10,8 +10,10 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model
+from spam_assets.day_records import SKIPPED_TAG, SOURCE_TAG, fingerprint_source, fingerprint_training
 from spam_assets.io_managers import WINDOW_DAYS, WindowOfDays
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
@@ -25,10 +27,15 @@ from spam_assets.metadata import (
     describe_landed_day,
     describe_mail,
     describe_model,
+    describe_removed_day,
     describe_words,
 )
 from spam_assets.partitions import DAYS, SETTINGS
+from spam_assets.resources import MailHistory, TrainingWindow
 from spam_assets.tracking import CHAMPION, ModelRegistry, TrainingMlFlow
+
+TRAINING_POOL = "training"
+"""Runs that train wait for each other: see docs/backfills.md."""
 
 
 def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -44,17 +51,32 @@ def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefin
     return define
 
 
-# Dagster knows the dependency on the day itself. A mapping to the whole window would make it run a backfill in two
-# halves and leave out every model whose window holds a day that failed; the window skips such days instead.
-FEATURES_WINDOW = dg.AssetIn("mail_features", metadata={WINDOW_DAYS: SETTINGS.window_days})
+FEATURES_WINDOW = dg.AssetIn(
+    "mail_features",
+    partition_mapping=dg.TimeWindowPartitionMapping(start_offset=1 - SETTINGS.window_days),
+    metadata={WINDOW_DAYS: SETTINGS.window_days},
+)
+NOTHING = "nothing"
+"""Data version of a day that made nothing."""
 
 
-def report_nothing_made(context: dg.AssetExecutionContext, reason: str) -> None:
-    """Say in the log and on the asset's page why a day made nothing; later steps of the day are skipped."""
+def make_nothing(context: dg.AssetExecutionContext, reason: str, source: str = "none") -> None:
+    """Record that a day has nothing to make here, nor in the assets of this run that would have been made from it.
+
+    Dagster takes a partition without a materialization for one that failed. `source` is as in SOURCE_TAG.
+    """
     context.log.warning(reason)
-    context.log_event(
-        dg.AssetObservation(context.asset_key, partition=context.partition_key, metadata={"skipped": reason})
-    )
+    layer = context.job_def.asset_layer
+    made_from_this = dg.AssetSelection.assets(context.asset_key).downstream().resolve(layer.asset_graph)
+    for key in sorted(made_from_this & set(layer.executable_asset_keys)):
+        context.log_event(
+            dg.AssetMaterialization(
+                key,
+                partition=context.partition_key,
+                metadata={"skipped": reason},
+                tags={SKIPPED_TAG: "true", DATA_VERSION_TAG: NOTHING, SOURCE_TAG: source},
+            )
+        )
 
 
 @daily_asset(
@@ -64,21 +86,26 @@ def report_nothing_made(context: dg.AssetExecutionContext, reason: str) -> None:
     metadata={"dagster/column_schema": describe_columns(MAIL_COLUMNS)},
 )
 def raw_mail(
-    context: dg.AssetExecutionContext, landing_zone: dg.ResourceParam[LandingZone]
+    context: dg.AssetExecutionContext,
+    landing_zone: dg.ResourceParam[LandingZone],
+    mail_history: dg.ResourceParam[MailHistory],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """What the landing zone held for the day, in the one schema of mail."""
+    day = context.partition_key
     try:
-        landed = landing_zone.read(context.partition_key)
-    except LandingFileMissing as nothing_landed:
-        report_nothing_made(context, str(nothing_landed))
-        return
+        landed = landing_zone.read(day)
+    except LandingFileMissing as file_missing:
+        last = mail_history.last_raw_mail(day)
+        if last is None:
+            make_nothing(context, str(file_missing))
+            return
+        frame, metadata, tags = last, describe_removed_day(last, str(file_missing)), {}
     except LandingError as error:
         raise dg.Failure(str(error), allow_retries=False) from None
-    yield dg.MaterializeResult(
-        value=landed.frame,
-        metadata=describe_landed_day(landed),
-        data_version=dg.DataVersion(fingerprint_frame(landed.frame)),
-    )
+    else:
+        frame, metadata, tags = landed.frame, describe_landed_day(landed), {SOURCE_TAG: fingerprint_source(landed)}
+    version = dg.DataVersion(fingerprint_frame(frame))
+    yield dg.MaterializeResult(value=frame, metadata=metadata, tags=tags, data_version=version)
 
 
 @daily_asset(
@@ -123,11 +150,15 @@ def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult
     kinds={"numba", "mlflow"},
     io_manager_key="models",
     ins={"mail_features": FEATURES_WINDOW},
-    required_resource_keys={"mlflow"},
+    pool=TRAINING_POOL,
     code_version=MODEL_VERSION,
 )
 def trained_model(
-    context: dg.AssetExecutionContext, mail_features: WindowOfDays, validated_mail: pd.DataFrame
+    context: dg.AssetExecutionContext,
+    mail_features: WindowOfDays,
+    validated_mail: pd.DataFrame,
+    training_window: dg.ResourceParam[TrainingWindow],
+    mlflow: dg.ResourceParam[TrainingMlFlow],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
     from spam_assets.learning.explanation import tell_strongest_words
@@ -136,24 +167,27 @@ def trained_model(
 
     day = context.partition_key
     mail_features.require(day)
-    mlflow: TrainingMlFlow = context.resources.mlflow
+    window = training_window.complete(mail_features, day)
+    versions = window.data_versions()
+    source = fingerprint_training(versions)
     settings = TrainingSettings(target_fpr=SETTINGS.target_fpr)
     try:
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
-            model = train_model(mail_features, settings)
+            model = train_model(window, settings)
             version = fingerprint_model(model)
             picture = draw_evaluation(model, day)
-            mlflow.log_training(run, day, model, version, settings, mail_features.data_versions(), picture)
+            mlflow.log_training(run, day, model, version, settings, versions, picture)
     except NotEnoughMailError as too_little:
-        report_nothing_made(context, f"no model for {day}: {too_little}")
+        make_nothing(context, f"no model for {day}: {too_little}", source)
         return
     yield dg.MaterializeResult(
         value=model,
         metadata={
-            **describe_model(model, list(mail_features), picture),
+            **describe_model(model, list(window), picture),
             "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
             "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
         },
+        tags={SOURCE_TAG: source},
         data_version=dg.DataVersion(version),
     )
 
@@ -161,6 +195,7 @@ def trained_model(
 @daily_asset(
     group_name="learning",
     kinds={"mlflow"},
+    pool=TRAINING_POOL,
     ins={"mail_features": FEATURES_WINDOW},
 )
 def registered_model(
@@ -168,6 +203,7 @@ def registered_model(
     trained_model: Any,  # a SpamModel; Dagster would import Numba to read the annotation when the code loads
     mail_features: WindowOfDays,
     registry: dg.ResourceParam[ModelRegistry],
+    training_window: dg.ResourceParam[TrainingWindow],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """The gate: the day's model as a version of `spam-classifier`, and champion if the rule says so."""
     from spam_assets.learning.comparison import DatedModel, compare_on_unseen_days
@@ -175,15 +211,16 @@ def registered_model(
 
     day = context.partition_key
     version = fingerprint_model(trained_model)
-    candidate = registry.register(day, version)
-    champion = registry.aliased(CHAMPION)
-    standings = compare_on_unseen_days(
-        candidate=DatedModel(day, trained_model),
-        champion=DatedModel(champion.training_date, registry.load_model(champion)) if champion else None,
-        window=mail_features,
-    )
-    decision = decide_promotion(*standings, PromotionBar())
-    registry.carry_out(candidate, champion, promote=decision.promote)
+    with registry.changing():
+        candidate = registry.register(day, version)
+        champion = registry.aliased(CHAMPION)
+        standings = compare_on_unseen_days(
+            candidate=DatedModel(day, trained_model),
+            champion=DatedModel(champion.training_date, registry.load_model(champion)) if champion else None,
+            window=training_window.complete(mail_features, day),
+        )
+        decision = decide_promotion(*standings, PromotionBar())
+        registry.carry_out(candidate, champion, promote=decision.promote)
     yield dg.MaterializeResult(
         metadata=describe_decision(candidate, champion, decision),
         data_version=dg.DataVersion(version),

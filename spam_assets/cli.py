@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ARCHIVE_AGE = timedelta(days=31)
 """Mail whose newest day is older than this is an archive: the partitions then end with it."""
 
+DAYS_PER_RUN = 100
+
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -266,14 +268,15 @@ def backfill(
         str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, included (default: the last landed).")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Also days that are complete.")] = False,
+    days_per_run: Annotated[int, typer.Option(min=1, help="The most days that one run covers.")] = DAYS_PER_RUN,
 ) -> None:
-    """The landed days of a range that are not complete; successive days in one run."""
+    """The landed days of a range that are not complete or not up to date, one after the other."""
     first = _parse_day(first, "--from") if first else "0001-01-01"
     last = _parse_day(last, "--to") if last else "9999-12-31"
     if first > last:
         raise CommandError(f"--from {first} is after --to {last}; swap them")
     with _open_instance() as (settings, instance):
-        outcomes = _run_landed_days(settings, instance, first, last, everything=everything)
+        outcomes = _run_landed_days(settings, instance, first, last, everything=everything, days_per_run=days_per_run)
     failed = [outcome for outcome in outcomes if outcome.failure]
     for outcome in outcomes:
         if outcome.failure or outcome.skipped:
@@ -288,22 +291,37 @@ def backfill(
 
 
 def _run_landed_days(
-    settings: Settings, instance: "dg.DagsterInstance", first: str, last: str, *, everything: bool
+    settings: Settings,
+    instance: "dg.DagsterInstance",
+    first: str,
+    last: str,
+    *,
+    everything: bool = False,
+    days_per_run: int = DAYS_PER_RUN,
 ) -> "list[DayOutcome]":
-    from spam_assets.runs import find_unfinished_days, materialize_days, split_into_ranges
+    from spam_assets.mail.watching import group_days
+    from spam_assets.runs import fail_dead_runs, find_days_to_run, materialize_days
 
-    landed = [day for day in _landing_zone(settings).days() if first <= day <= last]
+    zone = _landing_zone(settings)
+    all_landed = zone.days()
+    landed = [day for day in all_landed if first <= day <= last]
     if not landed:
         raise CommandError(f"nothing has landed between {first} and {last} in {settings.landing_url}; land mail first")
     _check_partitions(landed[0], landed[-1])
-    todo = landed if everything else find_unfinished_days(instance, landed)
-    outcomes: list[DayOutcome] = []
+    fail_dead_runs(settings, instance)
+    outcomes: dict[str, DayOutcome] = {}
+    todo = landed if everything else find_days_to_run(instance, zone, landed)
     with _progress("running") as report:
-        for first_of_run, last_of_run in split_into_ranges(todo):
-            for outcome in materialize_days(instance, first_of_run, last_of_run):
-                outcomes.append(outcome)
-                report(len(outcomes), len(todo), f"days, {outcome.day}")
-    return outcomes
+        while todo:
+            count = len(outcomes)
+            for first_of_run, last_of_run in group_days(todo, all_landed, days_per_run):
+                for outcome in materialize_days(instance, first_of_run, last_of_run):
+                    if outcome.day in todo:  # a run may span days on which nothing landed
+                        outcomes[outcome.day] = outcome
+                        report(len(outcomes) - count, len(todo), f"days, {outcome.day}")
+            # A day that was run may have changed what later days learn from.
+            todo = [day for day in find_days_to_run(instance, zone, landed) if day not in outcomes]
+    return [outcomes[day] for day in sorted(outcomes)]
 
 
 def _print_outcome(outcome: "DayOutcome") -> None:
@@ -331,15 +349,14 @@ def demo() -> None:
         if not settings.range_file.exists():
             widen_day_range(settings, date.fromisoformat(landed[0]), date.fromisoformat(landed[-1]), open_ended=False)
     with _open_instance() as (settings, instance):
-        outcomes = _run_landed_days(settings, instance, "0001-01-01", "9999-12-31", everything=False)
+        outcomes = _run_landed_days(settings, instance, "0001-01-01", "9999-12-31")
         _print_demo(settings, instance, outcomes)
     if any(outcome.failure for outcome in outcomes):
         raise CommandError("some days failed, see above; the others are complete")
 
 
 def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "Sequence[DayOutcome]") -> None:
-    import dagster as dg
-
+    from spam_assets.day_records import read_day_records
     from spam_assets.tracking import CHAMPION, ModelRegistry
 
     registry = ModelRegistry(settings)
@@ -349,7 +366,8 @@ def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "S
     table.add_row("days landed", f"{len(landed)}, {landed[0]} to {landed[-1]}")
     table.add_row("days run now", str(len(outcomes)))
     for asset in ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model"):
-        table.add_row(f"days with {asset}", str(len(instance.get_materialized_partitions(dg.AssetKey(asset)))))
+        records = read_day_records(instance, asset).values()
+        table.add_row(f"days with {asset}", str(sum(not record.skipped for record in records)))
     skipped = [outcome for outcome in outcomes if outcome.skipped and not outcome.failure]
     if skipped:
         table.add_row(
@@ -446,7 +464,8 @@ def promote(
     known = {candidate.version: candidate for candidate in registry.versions()}
     if version not in known:
         raise CommandError(f"there is no version {version} of spam-classifier; spam-assets models lists them")
-    registry.carry_out(known[version], registry.aliased(CHAMPION), promote=True)
+    with registry.changing():
+        registry.carry_out(known[version], registry.aliased(CHAMPION), promote=True)
     _print_champion(known[version])
 
 
@@ -456,10 +475,11 @@ def rollback() -> None:
     from spam_assets.tracking import CHAMPION, PREVIOUS, ModelRegistry
 
     registry = ModelRegistry(load_settings())
-    previous = registry.aliased(PREVIOUS)
-    if previous is None:
-        raise CommandError("there is no previous champion to go back to; spam-assets promote VERSION names one")
-    registry.carry_out(previous, registry.aliased(CHAMPION), promote=True)
+    with registry.changing():
+        previous = registry.aliased(PREVIOUS)
+        if previous is None:
+            raise CommandError("there is no previous champion to go back to; spam-assets promote VERSION names one")
+        registry.carry_out(previous, registry.aliased(CHAMPION), promote=True)
     _print_champion(previous)
 
 

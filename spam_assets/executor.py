@@ -29,10 +29,16 @@ from dagster._core.storage.tags import (
 )
 from typing_extensions import override
 
-from spam_assets.partitions import DAYS
+from spam_assets.locks import show_life
+from spam_assets.partitions import DAYS, SETTINGS
 
 DAY_OF_EVENT = "spam_assets/day"
 """Metadata of the engine event that opens a day in a run's event log."""
+
+
+def name_of_life(run_id: str) -> str:
+    """Return the name under which a run's process shows that it lives, see `locks`."""
+    return f"run-{run_id}"
 
 
 def split_run_by_day(run: DagsterRun) -> list[DagsterRun]:
@@ -60,6 +66,11 @@ class DayByDayExecutor(Executor):
 
     @override
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        with show_life(SETTINGS, name_of_life(plan_context.run_id)):
+            yield from self._execute_days(plan_context, execution_plan)
+
+    @staticmethod
+    def _execute_days(plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         runs = split_run_by_day(plan_context.dagster_run)
         yield DagsterEvent.engine_event(
             plan_context,

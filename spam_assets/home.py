@@ -11,9 +11,18 @@ from spam_assets.settings import ENV_FILE, Settings
 
 OUR_LINE = "# set by spam-assets"
 DAGSTER_YAML = """\
-# Written once by spam-assets; yours to change.
+# Written once by spam-assets; yours to change. docs/backfills.md says what each part is for.
 telemetry:
   enabled: false
+
+# Dagster's SQLite files, used with one SQLAlchemy engine for each file instead of one for each query.
+storage:
+  custom:
+    module: spam_assets.dagster_storage
+    class: SharedEngineStorage
+    config:
+      base_dir:
+        env: DAGSTER_HOME
 
 # stdout and stderr of steps are not captured: that starts two processes a day, and the assets print nothing.
 # Everything they say is in the event log.
@@ -21,11 +30,19 @@ compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
 
-# One run at a time: a model learns the features of the days before it, so a backfill that Dagster splits into
-# several ranges must run them in order, not side by side.
+# Runs that train wait for each other (they are in the pool "training"); runs that only read mail do not.
 concurrency:
+  pools:
+    granularity: run
+    default_limit: 1
   runs:
-    max_concurrent_runs: 1
+    max_concurrent_runs: 4
+
+# A run whose process never came up is failed after three minutes instead of waited for.
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  poll_interval_seconds: 30
 
 python_logs:
   python_log_level: INFO

@@ -14,7 +14,7 @@ import io
 import os
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
@@ -40,7 +40,12 @@ LOCAL_PROTOCOLS = ("", "file", "local")
 
 
 class StorageError(dg.Failure):
-    """A stored file is missing or damaged; the description names asset, day, path and remedy."""
+    """A stored file is missing, damaged or cannot be written; the description names path and remedy."""
+
+
+def first_day_of_window(last_day: str, window_days: int) -> str:
+    """Return the first of so many days that end with `last_day`."""
+    return (date.fromisoformat(last_day) - timedelta(days=window_days - 1)).isoformat()
 
 
 def write_atomically(path: UPath, content: bytes) -> None:
@@ -48,13 +53,26 @@ def write_atomically(path: UPath, content: bytes) -> None:
 
     Local files are written beside their place, synced and renamed. Object stores publish an object only when its
     upload is complete.
+
+    Raises:
+        StorageError: it cannot be written: a full disk, a folder that may not be written. What was there stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.protocol not in LOCAL_PROTOCOLS:
-        path.write_bytes(content)
-        return
-    target = Path(str(path))
-    beside = target.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.protocol in LOCAL_PROTOCOLS:
+            _write_and_rename(Path(str(path)), content)
+        else:
+            path.write_bytes(content)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise StorageError(
+            f"{path} cannot be written ({reason}); what was stored before is unharmed: "
+            "make room or give write access, then run the day again"
+        ) from error
+
+
+def _write_and_rename(target: Path, content: bytes) -> None:
+    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
         with beside.open("xb") as file:
             file.write(content)
@@ -67,36 +85,53 @@ def write_atomically(path: UPath, content: bytes) -> None:
 
 
 class WindowOfDays(Mapping[str, Any]):
-    """The stored days of a window, oldest first; each is read when it is asked for.
+    """The days of a window, oldest first; a stored day is read when it is asked for.
 
-    A model streams through its window, so holding every day at once would cost memory for nothing.
+    A model streams through its window, so holding every day at once would cost memory for nothing. Days that are
+    not in storage can be given as values.
     """
 
-    def __init__(self, manager: "DailyFileIOManager", asset: str, paths: Mapping[str, UPath]) -> None:
+    def __init__(
+        self, manager: "DailyFileIOManager", asset: str, stored_days: Iterable[str], values: Mapping[str, Any]
+    ) -> None:
         self._manager = manager
         self._asset = asset
-        self._paths = dict(sorted(paths.items()))
+        self._values = values
+        self._days = sorted({*stored_days, *values})
 
     def __getitem__(self, day: str) -> Any:
-        return self._manager.load_day(self._asset, day, self._paths[day])
+        if day in self._values:
+            return self._values[day]
+        if day not in self._days:
+            raise KeyError(day)
+        return self._manager.load_day(self._asset, day)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
+        return iter(self._days)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._days)
+
+    def with_values(self, values: Mapping[str, Any]) -> "WindowOfDays":
+        """Return the window with more days, given as values."""
+        return WindowOfDays(self._manager, self._asset, self._days, {**self._values, **values})
 
     def require(self, day: str) -> None:
-        """Raise StorageError if a day is not stored."""
-        if day not in self._paths:
+        """Raise StorageError if a day is not there."""
+        if day not in self._days:
             raise StorageError(
                 f"{self._asset} of {day} is not in storage; materialize {self._asset} for {day} first "
                 "(a day whose mail breaks a rule never gets there)"
             )
 
     def data_versions(self) -> dict[str, str]:
-        """Return the data version of each day, as it was when the day was stored."""
-        return {day: self._manager.read_data_version(path) for day, path in self._paths.items()}
+        """Return the data version of each day."""
+        return {
+            day: self._manager.fingerprint(self._values[day])
+            if day in self._values
+            else self._manager.read_data_version(self._manager.path_of(self._asset, day))
+            for day in self._days
+        }
 
 
 class DailyFileIOManager(dg.UPathIOManager):
@@ -111,12 +146,20 @@ class DailyFileIOManager(dg.UPathIOManager):
         """Return the file's content; the same value gives the same bytes."""
 
     @abstractmethod
-    def read_data_version(self, path: UPath) -> str:
-        """Return the data version that the file holds or, where it holds none, that of its value."""
-
-    @abstractmethod
     def from_path(self, path: UPath) -> Any:
         """Read the file."""
+
+    @abstractmethod
+    def fingerprint(self, value: Any) -> str:
+        """Return the data version of a value."""
+
+    def read_data_version(self, path: UPath) -> str:
+        """Return the data version that the file holds or, where it holds none, that of its value."""
+        return self.fingerprint(self.from_path(path))
+
+    def has_day(self, asset: str, day: str) -> bool:
+        """Return whether a day of an asset is stored."""
+        return bool(self.path_of(asset, day).exists())
 
     def path_of(self, asset: str, day: str) -> UPath:
         """Return where a day of an asset is stored."""
@@ -129,13 +172,13 @@ class DailyFileIOManager(dg.UPathIOManager):
             return []
         return sorted(path.stem for path in folder.iterdir() if path.suffix == self.extension)
 
-    def load_day(self, asset: str, day: str, path: UPath | None = None) -> Any:
+    def load_day(self, asset: str, day: str) -> Any:
         """Read one day of an asset.
 
         Raises:
             StorageError: the file is missing or damaged.
         """
-        path = path or self.path_of(asset, day)
+        path = self.path_of(asset, day)
         with self._telling_what_to_do(asset, day, path):
             return self.from_path(path)
 
@@ -161,7 +204,7 @@ class DailyFileIOManager(dg.UPathIOManager):
 
     @override
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:
-        return self.load_day(context.asset_key.to_user_string(), context.asset_partition_key, path)
+        return self.load_day(context.asset_key.to_user_string(), context.asset_partition_key)
 
     @override
     def load_input(self, context: dg.InputContext) -> Any:
@@ -169,10 +212,9 @@ class DailyFileIOManager(dg.UPathIOManager):
         if window_days is None:
             return super().load_input(context)
         asset = context.asset_key.to_user_string()
-        last = context.asset_partition_key
-        first = (date.fromisoformat(last) - timedelta(days=window_days - 1)).isoformat()
-        days = [day for day in self.stored_days(asset) if first <= day <= last]
-        return WindowOfDays(self, asset, {day: self.path_of(asset, day) for day in days})
+        last = context.asset_partition_keys[-1]
+        first = first_day_of_window(last, window_days)
+        return WindowOfDays(self, asset, [day for day in self.stored_days(asset) if first <= day <= last], {})
 
 
 class FrameIOManager(DailyFileIOManager):
@@ -187,8 +229,8 @@ class FrameIOManager(DailyFileIOManager):
         return buffer.getvalue()
 
     @override
-    def read_data_version(self, path: UPath) -> str:
-        return fingerprint_frame(self.from_path(path))
+    def fingerprint(self, value: "pd.DataFrame") -> str:
+        return fingerprint_frame(value)
 
     @override
     def from_path(self, path: UPath) -> "pd.DataFrame":
@@ -225,10 +267,14 @@ class FeaturesIOManager(DailyFileIOManager):
             columns[self.VIEW_PREFIX + name] = pa.LargeListArray.from_arrays(rows.offsets, rows.indices)
         buffer = io.BytesIO()
         batch = pa.record_batch(columns)
-        batch = batch.replace_schema_metadata({self.DATA_VERSION: fingerprint_features(value)})
+        batch = batch.replace_schema_metadata({self.DATA_VERSION: self.fingerprint(value)})
         with pa.ipc.new_file(buffer, batch.schema) as writer:
             writer.write_batch(batch)
         return buffer.getvalue()
+
+    @override
+    def fingerprint(self, value: "MailFeatures") -> str:
+        return fingerprint_features(value)
 
     @override
     def read_data_version(self, path: UPath) -> str:
@@ -274,8 +320,8 @@ class ModelIOManager(DailyFileIOManager):
         return dump_model(value)
 
     @override
-    def read_data_version(self, path: UPath) -> str:
-        return fingerprint_model(self.from_path(path))
+    def fingerprint(self, value: "SpamModel") -> str:
+        return fingerprint_model(value)
 
     @override
     def from_path(self, path: UPath) -> "SpamModel":

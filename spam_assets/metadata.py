@@ -59,6 +59,12 @@ def describe_landed_day(landed: "LandedDay") -> dict[str, Any]:
     }
 
 
+def describe_removed_day(last: "pd.DataFrame", file_missing: str) -> dict[str, Any]:
+    """Return what a day holds whose file is gone from the landing zone: the mail of its last run."""
+    note = f"- {escape_markdown(file_missing)}\n- The mail of the day's last run stays in use."
+    return {**describe_mail(last), "notes": dg.MetadataValue.md(note)}
+
+
 def preview_mail(frame: "pd.DataFrame") -> str:
     """Return the first rows as a Markdown table; mail is hostile, so its text can form no markup."""
     columns = [RECEIVED_AT, LABEL, SENDER, SUBJECT, BODY]

@@ -4,25 +4,39 @@ Not here: what they do with it. Plain objects are used where Dagster would show 
 UI, because paths, URLs and tracking URIs may hold secrets.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from upath import UPath
 
-from spam_assets.io_managers import FeaturesIOManager, FrameIOManager, ModelIOManager
+from spam_assets.io_managers import (
+    FeaturesIOManager,
+    FrameIOManager,
+    ModelIOManager,
+    WindowOfDays,
+    first_day_of_window,
+)
 from spam_assets.settings import Settings
 from spam_assets.tracking import ModelRegistry, build_mlflow_resource
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from spam_assets.mail.landing import LandingZone
     from spam_assets.mail.quality import DaySummary
 
 
 @dataclass(frozen=True)
 class MailHistory:
-    """The validated days before a day, for checks that compare a day with its past."""
+    """What earlier runs stored, for comparing a day with its past."""
 
     frames: FrameIOManager
+
+    def last_raw_mail(self, day: str) -> "pd.DataFrame | None":
+        """Return what raw_mail of a day was when the day last ran, if it ever did."""
+        return self.frames.load_day("raw_mail", day) if self.frames.has_day("raw_mail", day) else None
 
     def days_before(self, day: str) -> "list[DaySummary]":
         """Return what is worth knowing of the newest validated days before `day`, oldest first."""
@@ -35,17 +49,54 @@ class MailHistory:
         ]
 
 
+@dataclass(frozen=True)
+class TrainingWindow:
+    """Makes a window whole: what a model learns must not depend on which days happened to run before it."""
+
+    zone: "LandingZone"
+    frames: FrameIOManager
+    window_days: int
+
+    def complete(self, stored: WindowOfDays, last_day: str) -> WindowOfDays:
+        """Return the window with the features of days that landed but were not run yet, computed for this use.
+
+        Days that were run and refused stay out, and so do days that would be refused.
+
+        Raises:
+            LandingError: the landing zone cannot be reached, so nobody knows what the window should hold.
+        """
+        from spam_assets.learning.features import featurize_mail
+        from spam_assets.mail.errors import LandingError
+        from spam_assets.mail.quality import QualityError, validate_day
+
+        first_day = first_day_of_window(last_day, self.window_days)
+        validated = set(self.frames.stored_days("validated_mail"))
+        refused = set(self.frames.stored_days("raw_mail")) - validated
+        computed = {}
+        for day in sorted({*self.zone.days(), *validated} - refused - set(stored)):
+            if not first_day <= day <= last_day:
+                continue
+            if day in validated:
+                computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
+                continue
+            with suppress(LandingError, QualityError):
+                computed[day] = featurize_mail(validate_day(self.zone.read(day).frame, day))
+        return stored.with_values(computed)
+
+
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Return the resources by key."""
     from spam_assets.mail.landing import LandingZone
 
     storage = UPath(settings.storage_url)
     frames = FrameIOManager(storage)
+    zone = LandingZone(settings.landing_url)
     return {
-        "landing_zone": dg.ResourceDefinition.hardcoded_resource(LandingZone(settings.landing_url)),
+        "landing_zone": dg.ResourceDefinition.hardcoded_resource(zone),
         "frames": dg.IOManagerDefinition.hardcoded_io_manager(frames),
         "features": dg.IOManagerDefinition.hardcoded_io_manager(FeaturesIOManager(storage)),
         "models": dg.IOManagerDefinition.hardcoded_io_manager(ModelIOManager(storage)),
+        "training_window": dg.ResourceDefinition.hardcoded_resource(TrainingWindow(zone, frames, settings.window_days)),
         "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(frames)),
         "mlflow": build_mlflow_resource(settings),
         "registry": dg.ResourceDefinition.hardcoded_resource(ModelRegistry(settings)),

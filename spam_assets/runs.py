@@ -1,8 +1,7 @@
 """Runs started from Python: in this process, in the persistent instance, so that the UI shows them like any other."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
@@ -15,8 +14,16 @@ from dagster._core.storage.tags import (
 )
 from dagster_shared.error import SerializableErrorInfo
 
-from spam_assets.executor import DAY_OF_EVENT
+from spam_assets.day_records import fingerprint_training, read_day_records, shorten_digest
+from spam_assets.executor import DAY_OF_EVENT, name_of_life
+from spam_assets.io_managers import first_day_of_window
 from spam_assets.jobs import train_job
+from spam_assets.locks import is_alive
+from spam_assets.mail.landing import LandingZone
+from spam_assets.mail.watching import read_day_state
+from spam_assets.partitions import SETTINGS
+from spam_assets.settings import Settings
+from spam_assets.tracking import end_abandoned_runs
 
 QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -65,38 +72,47 @@ def materialize_days(instance: dg.DagsterInstance, first: str, last: str) -> Ite
         yield outcome
 
 
-def split_into_ranges(days: Iterable[str]) -> list[tuple[str, str]]:
-    """Group days into ranges (first, last) of successive days, one run each.
+def fail_dead_runs(settings: Settings, instance: dg.DagsterInstance) -> list[str]:
+    """Mark runs as failed whose process of this machine is gone, and end their MLflow runs; return their ids.
 
-    A range holds no other day: what a run covers without making it, Dagster shows as skipped.
+    Dagster notices a dead worker only while the server that started it lives.
     """
-    ranges: list[list[date]] = []
-    for day in sorted(map(date.fromisoformat, days)):
-        if ranges and ranges[-1][-1] + timedelta(days=1) == day:
-            ranges[-1].append(day)
-        else:
-            ranges.append([day])
-    return [(members[0].isoformat(), members[-1].isoformat()) for members in ranges]
+    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    dead = [run for run in instance.get_runs(filters) if is_alive(settings, name_of_life(run.run_id)) is False]
+    for run in dead:
+        instance.report_run_failed(
+            run, "The process of this run is gone. What it finished is kept; run the days again."
+        )
+    if dead:
+        end_abandoned_runs(settings, instance, again=True)
+    return [run.run_id for run in dead]
 
 
-def find_unfinished_days(instance: dg.DagsterInstance, landed_days: Sequence[str]) -> list[str]:
-    """Return the landed days that have neither a registered model nor a stated reason for having none."""
-    registered = instance.get_materialized_partitions(dg.AssetKey("registered_model"))
-    featurized = instance.get_materialized_partitions(dg.AssetKey("mail_features"))
-    trained_nothing = _days_that_trained_nothing(instance)
-    done = registered | (featurized & trained_nothing)
-    return [day for day in landed_days if day not in done]
+def find_days_to_run(instance: dg.DagsterInstance, zone: LandingZone, landed_days: Sequence[str]) -> list[str]:
+    """Return the landed days that are not complete or not up to date.
 
+    A day is both when it ran with what its landing file holds now, its model was made from what its window holds
+    now (or there was too little of it), and that model is registered.
+    """
+    raw, features, trained, registered = (
+        read_day_records(instance, asset)
+        for asset in ("raw_mail", "mail_features", "trained_model", "registered_model")
+    )
+    files = zone.list_files()
+    made = {day: record.data_version for day, record in features.items() if not record.skipped}
 
-def _days_that_trained_nothing(instance: dg.DagsterInstance) -> set[str]:
-    days: set[str] = set()
-    cursor: str | None = None
-    while True:
-        page = instance.fetch_observations(dg.AssetKey("trained_model"), limit=1000, cursor=cursor)
-        days.update(record.partition_key for record in page.records if record.partition_key)
-        if not page.has_more:
-            return days
-        cursor = page.cursor
+    def is_done(day: str) -> bool:
+        if day not in made or day not in trained or day not in registered or day not in raw:
+            return False
+        first = first_day_of_window(day, SETTINGS.window_days)
+        window = {other: version for other, version in made.items() if first <= other <= day}
+        return (
+            raw[day].source == shorten_digest(read_day_state(zone, files[day]).digest)
+            and trained[day].source == fingerprint_training(window)
+            and registered[day].data_version == trained[day].data_version
+        )
+
+    return [day for day in landed_days if not is_done(day)]
 
 
 def _reconstruct_job() -> ReconstructableJob:
@@ -113,10 +129,12 @@ def _day_that_starts(event: DagsterEvent) -> str | None:
 
 def _note_event(outcome: DayOutcome, event: DagsterEvent) -> None:
     if event.event_type == DagsterEventType.ASSET_MATERIALIZATION:
-        outcome.materialized.append(event.step_materialization_data.materialization.label)
-    elif event.event_type == DagsterEventType.ASSET_OBSERVATION:
-        reason = event.asset_observation_data.asset_observation.metadata.get("skipped")
-        outcome.skipped = str(reason.value) if reason else outcome.skipped
+        materialization = event.step_materialization_data.materialization
+        reason = materialization.metadata.get("skipped")
+        if reason is None:
+            outcome.materialized.append(materialization.label)
+        else:
+            outcome.skipped = str(reason.value)
     elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
         if not evaluation.passed:

@@ -4,15 +4,20 @@ Order of precedence: environment, `.env` in the working directory, `settings.env
 by `spam-assets land`, so that the partitions fit the mail that landed), the defaults below.
 """
 
+import re
 from datetime import date
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from typing_extensions import Self
 
 ENV_FILE = Path(".env")
+ALERT_KINDS = ("run_failed", "champion_promoted", "champion_refused", "no_mail", "landing_problem")
+"""What alerts can be about."""
+MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
+"""A bare address, as HTML's `<input type=email>` takes it; no name and no comment round it."""
 
 
 class _Home(BaseSettings):
@@ -48,6 +53,11 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: SecretStr | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     ui_port: int = Field(default=3000, ge=1, le=65535)
     mlflow_ui_port: int = Field(default=5000, ge=1, le=65535)
+    alert_webhook: SecretStr | None = None
+    alert_email_to: str | None = None
+    alert_email_from: str | None = None
+    alert_smtp: SecretStr | None = None
+    alert_on: str | None = None
 
     @field_validator("home")
     @classmethod
@@ -60,6 +70,68 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"SPAM_ASSETS_END_DATE ({self.end_date}) is before SPAM_ASSETS_START_DATE ({self.start_date}); "
                 "set the end to the start or later, or leave it out"
+            )
+        return self
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _check_that_the_webhook_is_a_url(cls, webhook: SecretStr | None) -> SecretStr | None:
+        if webhook is not None and not _is_webhook(webhook.get_secret_value()):
+            raise ValueError(
+                "SPAM_ASSETS_ALERT_WEBHOOK must be the whole URL that the chat gave for the webhook, https://... "
+                "(or http://...), without user:password@"
+            )
+        return webhook
+
+    @field_validator("alert_smtp")
+    @classmethod
+    def _check_that_the_mail_server_is_a_url(cls, smtp: SecretStr | None) -> SecretStr | None:
+        if smtp is not None and not _is_mail_server(smtp.get_secret_value()):
+            raise ValueError(
+                "SPAM_ASSETS_ALERT_SMTP must be smtp://user:password@host:587, smtps://user:password@host or the like "
+                "without user:password@; what is special in a URL is written as %40 (@), %2F (/), %3A (:), %23 (#)"
+            )
+        return smtp
+
+    @field_validator("alert_email_to")
+    @classmethod
+    def _check_that_recipients_are_addresses(cls, addresses: str | None) -> str | None:
+        for position, address in enumerate(_split_list(addresses), start=1):
+            if not MAIL_ADDRESS.fullmatch(address):
+                raise ValueError(
+                    f"entry {position} of SPAM_ASSETS_ALERT_EMAIL_TO is no address; "
+                    "write name@example.com, several with commas between them"
+                )
+        return addresses
+
+    @field_validator("alert_email_from")
+    @classmethod
+    def _check_that_the_sender_is_an_address(cls, address: str | None) -> str | None:
+        if address is not None and not MAIL_ADDRESS.fullmatch(address):
+            raise ValueError("SPAM_ASSETS_ALERT_EMAIL_FROM must be one address such as spam-assets@example.com")
+        return address
+
+    @field_validator("alert_on")
+    @classmethod
+    def _check_that_the_kinds_are_known(cls, kinds: str | None) -> str | None:
+        for position, kind in enumerate(_split_list(kinds), start=1):
+            if kind not in ALERT_KINDS:
+                raise ValueError(f"entry {position} of SPAM_ASSETS_ALERT_ON is none of {', '.join(ALERT_KINDS)}")
+        return kinds
+
+    @model_validator(mode="after")
+    def _check_that_email_is_complete(self) -> Self:
+        needed = {
+            "SPAM_ASSETS_ALERT_EMAIL_TO": self.alert_recipients,
+            "SPAM_ASSETS_ALERT_EMAIL_FROM": self.alert_email_from,
+            "SPAM_ASSETS_ALERT_SMTP": self.alert_smtp,
+        }
+        missing = [name for name, value in needed.items() if not value]
+        if missing and len(missing) < len(needed):
+            present = [name for name in needed if name not in missing]
+            raise ValueError(
+                f"{' and '.join(present)} {'is' if len(present) == 1 else 'are'} set but {' and '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} not; alerts by e-mail need all three"
             )
         return self
 
@@ -99,6 +171,16 @@ class Settings(BaseSettings):
         return self.mlflow_tracking_uri is not None
 
     @property
+    def alert_recipients(self) -> tuple[str, ...]:
+        """Who gets alerts by e-mail; nobody when e-mail is not configured."""
+        return _split_list(self.alert_email_to)
+
+    @property
+    def alert_kinds(self) -> frozenset[str]:
+        """What alerts are sent about."""
+        return frozenset(_split_list(self.alert_on) or ALERT_KINDS)
+
+    @property
     def artifact_folder(self) -> Path:
         """Where the local MLflow store keeps its artifacts."""
         return self.home / "mlartifacts"
@@ -112,6 +194,39 @@ class Settings(BaseSettings):
     def range_file(self) -> Path:
         """The settings file that landing mail writes: the first and last day of the partitions."""
         return self.home / "settings.env"
+
+
+def _split_list(text: str | None) -> tuple[str, ...]:
+    """Return the entries of a comma-separated list in order, each once."""
+    return tuple(dict.fromkeys(entry.strip() for entry in (text or "").split(",") if entry.strip()))
+
+
+def _is_webhook(text: str) -> bool:
+    """Whether a text is a URL that can be posted to as it is."""
+    try:
+        url = urlsplit(text)
+        is_complete = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # quotes the secret
+        return False
+    return is_complete and "@" not in url.netloc and not url.fragment and _is_plain(text) and " " not in text
+
+
+def _is_mail_server(text: str) -> bool:
+    """Whether a text is an SMTP URL, with both user and password or neither."""
+    try:
+        url = urlsplit(text)
+        is_complete = url.scheme in ("smtp", "smtps") and bool(url.hostname) and url.port != 0
+    except ValueError:  # quotes the secret
+        return False
+    login = (unquote(url.username or ""), unquote(url.password or ""))
+    has_login = "@" in url.netloc
+    is_bare = url.path in ("", "/") and not url.query and not url.fragment and " " not in text
+    return is_complete and is_bare and all(login) == has_login and all(map(_is_plain, (text, *login)))
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is printable ASCII, which is what the protocols of webhooks and e-mail take."""
+    return text.isascii() and text.isprintable()
 
 
 def load_settings() -> Settings:

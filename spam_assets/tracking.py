@@ -32,6 +32,7 @@ with warnings.catch_warnings():
     from dagster_mlflow.resources import MlFlow
 
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
+from spam_assets.locks import hold_lock
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,10 @@ MODEL_URI = "model_uri"
 MODEL_FILE = "model.npz"
 RUN_FINISHED = "FINISHED"
 RUN_FAILED = "FAILED"
+RUN_KILLED = "KILLED"
+RUN_OPEN = "RUNNING"
+DAGSTER_RUN_ID = "dagster_run_id"
+"""The tag by which dagster-mlflow finds runs."""
 RECORDED_PACKAGES = ("dagster", "mlflow", "numpy", "pandas", "scikit-learn", "spam-assets")
 
 
@@ -73,22 +78,23 @@ def secret_kept(tracking_uri: str, doing: str) -> Iterator[None]:
         ) from None
 
 
+_prepared_stores: set[str] = set()
+
+
 def prepare_tracking_store(settings: Settings) -> None:
     """Create the local MLflow database and the experiment once, whoever comes first.
 
     Creating the database takes seconds and must not happen in two processes at once, hence the lock.
     """
-    if settings.has_own_tracking_server:
+    if settings.has_own_tracking_server or settings.tracking_uri in _prepared_stores:
         return
-    from filelock import FileLock
-
-    settings.home.mkdir(parents=True, exist_ok=True)
-    with FileLock(settings.home / "mlflow.lock"):
+    with hold_lock(settings, "mlflow"):
         from mlflow import MlflowClient
 
         client = MlflowClient(settings.tracking_uri)
         if client.get_experiment_by_name(settings.experiment) is None:
             client.create_experiment(settings.experiment, artifact_location=settings.artifact_folder.as_uri())
+    _prepared_stores.add(settings.tracking_uri)
 
 
 class TrainingMlFlow(MlFlow):
@@ -99,8 +105,7 @@ class TrainingMlFlow(MlFlow):
     date's training has something to record and ends with what became of that date.
     """
 
-    dagster_url: str
-    mlflow_url: str
+    settings: Settings
     experiment: "Experiment"
     tracking_client: "MlflowClient"
 
@@ -116,13 +121,18 @@ class TrainingMlFlow(MlFlow):
     def training_run(self, day: str, nothing_trained: type[Exception]) -> Iterator[str]:
         """Open the MLflow run `train-{day}`, yield its id, and end it as FINISHED or FAILED.
 
-        When `nothing_trained` is raised inside, the run is removed again and the error goes on.
+        When `nothing_trained` is raised inside, the run is removed again and the error goes on. A second training
+        of the same day, in another process of this home folder, waits for the first.
         """
+        with hold_lock(self.settings, f"train-{day}"):
+            yield from self._open_run(day, nothing_trained)
+
+    def _open_run(self, day: str, nothing_trained: type[Exception]) -> Iterator[str]:
         client = self.tracking_client
         tags = {
             "mlflow.source.name": "spam_assets",
-            "dagster_run_id": self.dagster_run_id,  # the tag by which dagster-mlflow finds runs
-            "dagster_run_url": f"{self.dagster_url}/runs/{self.dagster_run_id}",
+            DAGSTER_RUN_ID: self.dagster_run_id,
+            "dagster_run_url": f"{self.settings.dagster_url}/runs/{self.dagster_run_id}",
             TRAINING_DATE: day,
         }
         with secret_kept(self.tracking_uri, "opening a run"):
@@ -183,7 +193,7 @@ class TrainingMlFlow(MlFlow):
 
     def url_of(self, run_id: str) -> str:
         """Return where MLflow's UI shows a run."""
-        return f"{self.mlflow_url}/#/experiments/{self.experiment_id}/runs/{run_id}"
+        return f"{self.settings.mlflow_url}/#/experiments/{self.experiment_id}/runs/{run_id}"
 
     def _log_model(self, run_id: str, model: "SpamModel") -> str:
         """Log the model and return its URI, which resolves faster than `runs:/{run_id}/model`."""
@@ -217,6 +227,31 @@ class TrainingMlFlow(MlFlow):
         return str(logged.model_uri)
 
 
+_runs_looked_after: set[str] = set()
+
+
+def end_abandoned_runs(settings: Settings, instance: dg.DagsterInstance, *, again: bool = False) -> None:
+    """End MLflow runs as KILLED whose Dagster run is over: a worker that died could not end its own.
+
+    A process looks once, unless told to look again.
+    """
+    from mlflow import MlflowClient
+
+    if settings.tracking_uri in _runs_looked_after and not again:
+        return
+    _runs_looked_after.add(settings.tracking_uri)
+    with secret_kept(settings.tracking_uri, "looking for abandoned runs"):
+        client = MlflowClient(settings.tracking_uri)
+        experiment = client.get_experiment_by_name(settings.experiment)
+        open_runs = (
+            client.search_runs([experiment.experiment_id], f"attributes.status = '{RUN_OPEN}'") if experiment else []
+        )
+        for run in open_runs:
+            dagster_run = instance.get_run_by_id(run.data.tags.get(DAGSTER_RUN_ID, ""))
+            if dagster_run is not None and dagster_run.is_finished:
+                client.set_terminated(run.info.run_id, RUN_KILLED)
+
+
 TRACKING_URI_VARIABLE = "SPAM_ASSETS_TRACKING_URI_IN_USE"
 """Dagster shows the config of a resource: it is given the name of this variable instead of the URI."""
 
@@ -230,8 +265,9 @@ def build_mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
         prepare_tracking_store(settings)
         with secret_kept(settings.tracking_uri, "opening the experiment"):
             mlflow = TrainingMlFlow(context)  # type: ignore[no-untyped-call]
-        mlflow.dagster_url = settings.dagster_url
-        mlflow.mlflow_url = settings.mlflow_url
+        mlflow.settings = settings
+        if context.instance is not None:
+            end_abandoned_runs(settings, context.instance)
         return mlflow
 
     return daily_mlflow_tracking.configured(
@@ -375,6 +411,12 @@ class ModelRegistry:
             self.point(CHAMPION, candidate.version)
         elif champion is None or candidate.training_date > champion.training_date:
             self.point(CHALLENGER, candidate.version)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Keep other processes of this home folder from changing versions and aliases meanwhile."""
+        with hold_lock(self._settings, "registry"):
+            yield
 
     def point(self, alias: str, version: int) -> None:
         """Point an alias to a version."""

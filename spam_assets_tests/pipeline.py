@@ -63,6 +63,14 @@ def materialized(instance: dg.DagsterInstance, asset: str) -> list[str]:
     return sorted(instance.get_materialized_partitions(dg.AssetKey(asset)))
 
 
+def reason_for_nothing(instance: dg.DagsterInstance, asset: str, day: str) -> str:
+    """Why a day of an asset made nothing."""
+    filters = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[day])
+    (record,) = instance.fetch_materializations(filters, limit=1).records
+    assert record.asset_materialization is not None
+    return str(record.asset_materialization.metadata["skipped"].value)
+
+
 def check_results(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, dg.AssetCheckEvaluation]:
     """The check evaluations of a run by check name."""
     return {

@@ -5,9 +5,17 @@ from pathlib import Path
 
 import dagster as dg
 
+from spam_assets.day_records import read_day_records
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail
-from spam_assets_tests.pipeline import check_results, failure_text, materialized, run_days, stores
+from spam_assets_tests.pipeline import (
+    check_results,
+    failure_text,
+    materialized,
+    reason_for_nothing,
+    run_days,
+    stores,
+)
 
 LandDay = Callable[..., Path]
 EVERY_ASSET = ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model")
@@ -150,10 +158,31 @@ def test_a_day_on_which_nothing_landed_makes_nothing_and_says_so(
     run = run_days(settings, instance, day_text(1))
 
     assert run.is_success
-    assert all(not materialized(instance, asset) for asset in EVERY_ASSET)
-    (observation,) = instance.fetch_observations(dg.AssetKey("raw_mail"), limit=5).records
-    assert observation.partition_key == day_text(1)
-    assert day_text(1) in str(observation.asset_observation.metadata["skipped"].value)  # type: ignore[union-attr]
+    for asset in EVERY_ASSET:  # a partition that made nothing is done, not failed
+        assert read_day_records(instance, asset)[day_text(1)].skipped
+        assert day_text(1) in reason_for_nothing(instance, asset, day_text(1))
+    assert not Path(settings.storage_url).exists()
+
+
+def test_a_day_whose_file_is_gone_keeps_the_mail_of_its_last_run(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    path = land_day(day_text(0))
+    run_days(settings, instance, day_text(0))
+    before = {asset: record.data_version for asset in EVERY_ASSET
+              for record in read_day_records(instance, asset).values()}  # fmt: skip
+    path.unlink()
+    run = run_days(settings, instance, day_text(0))
+
+    assert run.is_success
+    after = {asset: record.data_version for asset in EVERY_ASSET
+             for record in read_day_records(instance, asset).values()}  # fmt: skip
+    assert after == before
+    materialization = instance.get_latest_materialization_event(dg.AssetKey("raw_mail"))
+    assert materialization is not None
+    assert materialization.asset_materialization is not None
+    notes = str(materialization.asset_materialization.metadata["notes"].value)
+    assert "stays in use" in notes
 
 
 def test_a_window_with_too_little_of_a_class_is_skipped_with_the_reason(
@@ -165,9 +194,10 @@ def test_a_window_with_too_little_of_a_class_is_skipped_with_the_reason(
 
     assert run.is_success
     assert materialized(instance, "mail_features") == [day]
-    assert materialized(instance, "trained_model") == []
-    (observation,) = instance.fetch_observations(dg.AssetKey("trained_model"), limit=5).records
-    assert "0 spam" in str(observation.asset_observation.metadata["skipped"].value)  # type: ignore[union-attr]
+    for asset in ("trained_model", "registered_model"):
+        assert read_day_records(instance, asset)[day].skipped
+        assert "0 spam" in reason_for_nothing(instance, asset, day)
+    assert not read_day_records(instance, "mail_features")[day].skipped
     assert training_runs(settings) == []
 
 

@@ -135,7 +135,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("spam_assets.io_managers.os.fsync", fail)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError, match=r"day\.parquet cannot be written \(No space left on device\).*make room"):
         write_atomically(path, b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["day.parquet"]
     assert path.read_bytes() == b"old"
@@ -146,7 +146,7 @@ def test_a_window_reads_only_the_days_it_is_asked_for(tmp_path: Path) -> None:
     days = [day_text(0), day_text(1)]
     write_atomically(manager.path_of("raw_mail", days[0]), manager.to_bytes(pd.DataFrame({"a": [1]})))
     write_atomically(manager.path_of("raw_mail", days[1]), b"damaged")
-    window = WindowOfDays(manager, "raw_mail", {day: manager.path_of("raw_mail", day) for day in reversed(days)})
+    window = WindowOfDays(manager, "raw_mail", reversed(days), {})
 
     assert list(window) == days
     assert len(window[days[0]]) == 1
@@ -154,3 +154,15 @@ def test_a_window_reads_only_the_days_it_is_asked_for(tmp_path: Path) -> None:
         window[days[1]]
     with pytest.raises(StorageError, match=f"raw_mail of {day_text(5)} is not in storage"):
         window.require(day_text(5))
+    assert day_text(5) not in window
+
+
+def test_a_window_takes_days_that_are_not_stored_as_values(tmp_path: Path) -> None:
+    manager = FrameIOManager(UPath(tmp_path))
+    frame = pd.DataFrame({"a": [1]})
+    write_atomically(manager.path_of("raw_mail", day_text(1)), manager.to_bytes(frame))
+    window = WindowOfDays(manager, "raw_mail", [day_text(1)], {}).with_values({day_text(0): frame})
+
+    assert list(window) == [day_text(0), day_text(1)]
+    assert window[day_text(0)] is frame
+    assert window.data_versions() == dict.fromkeys(window, manager.fingerprint(frame))

@@ -1,4 +1,4 @@
-"""The five assets, one UTC day a partition: raw_mail, validated_mail, mail_features, trained_model, registered_model.
+"""The assets, one UTC day a partition: from raw_mail to registered_model, and champion_report.
 
 A body takes its inputs, calls a pure function or two, and returns a value with metadata. Not here: rules
 (`mail.quality`, `learning`), paths and formats (`io_managers`), MLflow (`tracking`), pictures and tables
@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model
+from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model, fingerprint_report
 from spam_assets.day_records import SKIPPED_TAG, SOURCE_TAG, fingerprint_source, fingerprint_training
 from spam_assets.io_managers import WINDOW_DAYS, WindowOfDays
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
@@ -28,6 +28,7 @@ from spam_assets.metadata import (
     describe_mail,
     describe_model,
     describe_removed_day,
+    describe_report,
     describe_words,
 )
 from spam_assets.partitions import DAYS, SETTINGS
@@ -39,7 +40,7 @@ TRAINING_POOL = "training"
 
 
 def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Return `dg.asset` with what all five assets have in common."""
+    """Return `dg.asset` with what all assets have in common."""
     define: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         partitions_def=DAYS,
         owners=[SETTINGS.owner],
@@ -224,4 +225,31 @@ def registered_model(
     yield dg.MaterializeResult(
         metadata=describe_decision(candidate, champion, decision),
         data_version=dg.DataVersion(version),
+    )
+
+
+@daily_asset(
+    group_name="learning",
+    kinds={"mlflow"},
+    io_manager_key="reports",
+)
+def champion_report(
+    context: dg.AssetExecutionContext,
+    mail_features: Any,  # MailFeatures, see registered_model
+    registry: dg.ResourceParam[ModelRegistry],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """How the champion of the time did on the day, which it had not learnt."""
+    from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.reporting import report_day
+
+    day = context.partition_key
+    champion = registry.champion_before(day)
+    if champion is None:
+        make_nothing(context, f"there was no champion before {day}")
+        return
+    report = report_day(day, DatedModel(champion.training_date, registry.load_model(champion)), mail_features)
+    yield dg.MaterializeResult(
+        value=report,
+        metadata=describe_report(report, champion),
+        data_version=dg.DataVersion(fingerprint_report(report)),
     )

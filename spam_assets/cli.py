@@ -299,8 +299,9 @@ def _run_landed_days(
     everything: bool = False,
     days_per_run: int = DAYS_PER_RUN,
 ) -> "list[DayOutcome]":
+    from spam_assets.dead_runs import fail_dead_runs
     from spam_assets.mail.watching import group_days
-    from spam_assets.runs import fail_dead_runs, find_days_to_run, materialize_days
+    from spam_assets.runs import find_days_to_run, materialize_days
 
     zone = _landing_zone(settings)
     all_landed = zone.days()

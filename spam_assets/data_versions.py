@@ -4,6 +4,7 @@ Fingerprints are of values, not of file bytes: a newer Parquet writer must not m
 """
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.reporting import DayReport
 
 DIGEST_CHARACTERS = 16
 
@@ -45,3 +47,8 @@ def fingerprint_model(model: "SpamModel") -> str:
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:DIGEST_CHARACTERS]
+
+
+def fingerprint_report(report: "DayReport") -> str:
+    """Return the fingerprint of a champion report."""
+    return hashlib.sha256(json.dumps(report.to_dict()).encode()).hexdigest()[:DIGEST_CHARACTERS]

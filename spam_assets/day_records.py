@@ -37,18 +37,13 @@ def fingerprint_source(landed: LandedDay) -> str:
     digests = {landed.path.rpartition("/")[2]: landed.sha256}
     if landed.corrections.path is not None and landed.corrections_sha256 is not None:
         digests[landed.corrections.path.rpartition("/")[2]] = landed.corrections_sha256
-    return shorten_digest(digest_day(digests))
-
-
-def shorten_digest(digest: str) -> str:
-    """Return a hexadecimal digest short enough for a tag."""
-    return digest[:32]
+    return digest_day(digests)
 
 
 def fingerprint_training(window: Mapping[str, str]) -> str:
     """Return the digest of what a model is made from: its days by data version, the settings and the method."""
     made_from = [sorted(window.items()), SETTINGS.window_days, SETTINGS.target_fpr, FEATURES_VERSION, MODEL_VERSION]
-    return shorten_digest(hashlib.sha256(json.dumps(made_from).encode()).hexdigest())
+    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]  # a tag takes 63 characters
 
 
 def read_day_records(instance: dg.DagsterInstance, asset: str) -> dict[str, DayRecord]:

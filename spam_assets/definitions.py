@@ -1,4 +1,4 @@
-"""The Dagster code location: wires assets, checks, jobs, resources and the executor. No logic."""
+"""The Dagster code location: wires assets, checks, jobs, sensors, resources and the executor. No logic."""
 
 import warnings
 
@@ -9,6 +9,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from spam_assets.assets import (
+    champion_report,
     mail_features,
     raw_mail,
     registered_model,
@@ -17,14 +18,17 @@ from spam_assets.assets import (
 )
 from spam_assets.checks import raw_mail_quality
 from spam_assets.executor import day_by_day_executor
-from spam_assets.jobs import train_job
+from spam_assets.jobs import mail_job, retrain_job, train_job
 from spam_assets.partitions import SETTINGS
 from spam_assets.resources import build_resources
+from spam_assets.sensors import SCHEDULES, SENSORS
 
 defs = dg.Definitions(
-    assets=[raw_mail, validated_mail, mail_features, trained_model, registered_model],
+    assets=[raw_mail, validated_mail, mail_features, trained_model, registered_model, champion_report],
     asset_checks=[raw_mail_quality],
-    jobs=[train_job],
+    jobs=[train_job, mail_job, retrain_job],
+    schedules=SCHEDULES,
+    sensors=SENSORS,
     resources=build_resources(SETTINGS),
     executor=day_by_day_executor,
 )

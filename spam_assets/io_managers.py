@@ -5,12 +5,14 @@
 | frames | Parquet | every tool reads it |
 | features | Arrow IPC | memory-mapped: a window of days costs only the pages that training touches |
 | models | NumPy `.npz` | plain arrays: loading cannot run code |
+| reports | JSON | small, and read by sensors |
 
 Not here: what the data means. A file is written beside its place and then renamed, so that no reader ever sees
 half of one, and a file that is missing or damaged is reported with what to do about it.
 """
 
 import io
+import json
 import os
 import uuid
 from abc import abstractmethod
@@ -24,7 +26,7 @@ import dagster as dg
 from typing_extensions import override
 from upath import UPath
 
-from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model
+from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model, fingerprint_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.reporting import DayReport
 
 WINDOW_DAYS = "window_days"
 """Metadata of an input that wants the days up to its partition instead of one: how many."""
@@ -328,3 +331,23 @@ class ModelIOManager(DailyFileIOManager):
         from spam_assets.learning.model_file import load_model
 
         return load_model(path.read_bytes())
+
+
+class ReportIOManager(DailyFileIOManager):
+    """`DayReport` as JSON."""
+
+    extension = ".json"
+
+    @override
+    def to_bytes(self, value: "DayReport") -> bytes:
+        return json.dumps(value.to_dict(), indent=1).encode()
+
+    @override
+    def fingerprint(self, value: "DayReport") -> str:
+        return fingerprint_report(value)
+
+    @override
+    def from_path(self, path: UPath) -> "DayReport":
+        from spam_assets.learning.reporting import DayReport
+
+        return DayReport.from_dict(json.loads(path.read_bytes()))

@@ -1,9 +1,22 @@
-"""Jobs: what people and sensors launch."""
+"""Jobs: what people, sensors and the clock launch."""
 
 import dagster as dg
+
+REASON_TAG = "spam_assets/reason"
+"""On runs that a sensor or the schedule requested: why, in a sentence."""
 
 train_job = dg.define_asset_job(
     "train_job",
     selection=dg.AssetSelection.all(),
     description="One day, or a range of days, from the landing zone to the registered model, with all checks.",
+)
+mail_job = dg.define_asset_job(
+    "mail_job",
+    selection=dg.AssetSelection.assets("raw_mail", "validated_mail", "mail_features", "champion_report"),
+    description="New mail: landed, checked, featurized, and scored by the champion. Trains nothing.",
+)
+retrain_job = dg.define_asset_job(
+    "retrain_job",
+    selection=dg.AssetSelection.assets("trained_model", "registered_model"),
+    description="A model for a day whose mail is there, and its way through the gate.",
 )

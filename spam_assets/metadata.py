@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Sequence
 from itertools import zip_longest
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -11,6 +12,7 @@ from spam_assets.mail.columns import (
     BODY,
     COLUMN_DESCRIPTIONS,
     COLUMN_TYPES,
+    HAM,
     LABEL,
     RECEIVED_AT,
     SENDER,
@@ -25,9 +27,12 @@ if TYPE_CHECKING:
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.promotion import Decision
+    from spam_assets.learning.reporting import DayReport
+    from spam_assets.mail.corrections import Corrections
     from spam_assets.mail.landing import LandedDay
     from spam_assets.tracking import RegisteredVersion
 
+BLOCKS = "\N{MIDDLE DOT}" + "".join(map(chr, range(0x2581, 0x2589)))
 PREVIEW_ROWS = 8
 PREVIEW_CHARACTERS = 80
 
@@ -56,12 +61,26 @@ def describe_landed_day(landed: "LandedDay") -> dict[str, Any]:
         "landing_file_bytes": landed.size_bytes,
         "landing_file_sha256": landed.sha256,
         "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in landed.notes) or "none"),
+        **describe_corrections(landed.corrections),
+    }
+
+
+def describe_corrections(corrections: "Corrections") -> dict[str, Any]:
+    """Return what a corrections file did to a day; nothing where there is none."""
+    if corrections.path is None:
+        return {}
+    shown = "\n".join(f"- {escape_markdown(message_id)}" for message_id in corrections.unknown_ids)
+    return {
+        "corrections_file": dg.MetadataValue.path(corrections.path),
+        "corrected_labels": corrections.applied,
+        "corrections_of_unknown_messages": corrections.unknown,
+        **({"unknown_messages": dg.MetadataValue.md(shown)} if shown else {}),
     }
 
 
 def describe_removed_day(last: "pd.DataFrame", file_missing: str) -> dict[str, Any]:
     """Return what a day holds whose file is gone from the landing zone: the mail of its last run."""
-    note = f"- {escape_markdown(file_missing)}\n- The mail of the day's last run stays in use."
+    note = f"- {file_missing}\n- The mail of the day's last run stays in use."
     return {**describe_mail(last), "notes": dg.MetadataValue.md(note)}
 
 
@@ -114,6 +133,44 @@ def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> d
         "window_first_day": window[0],
         "window_last_day": window[-1],
     }
+
+
+def describe_report(report: "DayReport", champion: "RegisteredVersion") -> dict[str, Any]:
+    """Return a champion report's figures, which the UI plots over the days, and its score distribution."""
+    figures: dict[str, float] = {
+        "recall": report.recall,
+        "recall_low": report.recall_interval[0],
+        "recall_high": report.recall_interval[1],
+        "fpr": report.fpr,
+        "fpr_low": report.fpr_interval[0],
+        "fpr_high": report.fpr_interval[1],
+        "one_minus_roca_percent": report.one_minus_roca_percent,
+        "one_minus_roca_percent_low": report.one_minus_roca_percent_interval[0],
+        "one_minus_roca_percent_high": report.one_minus_roca_percent_interval[1],
+        "brier": report.brier,
+        "calibration_error": report.calibration_error,
+        "spam_share": report.spam_share,
+        "unknown_words_share": report.unknown_words_share,
+    }
+    bars = "| class | scores from 0 to 1 | messages |\n|---|---|---:|\n" + "\n".join(
+        f"| {name} | {draw_bars(counts)} | {sum(counts)} |"
+        for name, counts in ((HAM, report.ham_scores), (SPAM, report.spam_scores))
+    )
+    return {
+        "champion": f"version {champion.version}, trained for {champion.training_date}",
+        "messages": report.messages,
+        "spam": report.spam,
+        "missed_spam": report.false_negatives,
+        "ham_called_spam": report.false_positives,
+        **{name: value for name, value in figures.items() if not isnan(value)},
+        "score_distribution": dg.MetadataValue.md(bars),
+    }
+
+
+def draw_bars(counts: Sequence[int]) -> str:
+    """Return a histogram as one line of block characters; any count above zero is visible."""
+    tallest = max(counts, default=0)
+    return "".join(BLOCKS[-(-count * (len(BLOCKS) - 1) // tallest)] if count else BLOCKS[0] for count in counts)
 
 
 def describe_words(words: "StrongestWords") -> dg.MarkdownMetadataValue:

@@ -6,7 +6,7 @@ UI, because paths, URLs and tracking URIs may hold secrets.
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 from upath import UPath
@@ -15,6 +15,7 @@ from spam_assets.io_managers import (
     FeaturesIOManager,
     FrameIOManager,
     ModelIOManager,
+    ReportIOManager,
     WindowOfDays,
     first_day_of_window,
 )
@@ -84,20 +85,39 @@ class TrainingWindow:
         return stored.with_values(computed)
 
 
+class Stores(NamedTuple):
+    """The IO managers, for those who read stored days outside a run."""
+
+    frames: FrameIOManager
+    features: FeaturesIOManager
+    models: ModelIOManager
+    reports: ReportIOManager
+
+
+def open_stores(settings: Settings) -> Stores:
+    """Return the IO managers of the settings' storage."""
+    storage = UPath(settings.storage_url)
+    return Stores(
+        FrameIOManager(storage), FeaturesIOManager(storage), ModelIOManager(storage), ReportIOManager(storage)
+    )
+
+
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Return the resources by key."""
     from spam_assets.mail.landing import LandingZone
 
-    storage = UPath(settings.storage_url)
-    frames = FrameIOManager(storage)
+    stores = open_stores(settings)
     zone = LandingZone(settings.landing_url)
     return {
         "landing_zone": dg.ResourceDefinition.hardcoded_resource(zone),
-        "frames": dg.IOManagerDefinition.hardcoded_io_manager(frames),
-        "features": dg.IOManagerDefinition.hardcoded_io_manager(FeaturesIOManager(storage)),
-        "models": dg.IOManagerDefinition.hardcoded_io_manager(ModelIOManager(storage)),
-        "training_window": dg.ResourceDefinition.hardcoded_resource(TrainingWindow(zone, frames, settings.window_days)),
-        "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(frames)),
+        "frames": dg.IOManagerDefinition.hardcoded_io_manager(stores.frames),
+        "features": dg.IOManagerDefinition.hardcoded_io_manager(stores.features),
+        "models": dg.IOManagerDefinition.hardcoded_io_manager(stores.models),
+        "reports": dg.IOManagerDefinition.hardcoded_io_manager(stores.reports),
+        "training_window": dg.ResourceDefinition.hardcoded_resource(
+            TrainingWindow(zone, stores.frames, settings.window_days)
+        ),
+        "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(stores.frames)),
         "mlflow": build_mlflow_resource(settings),
         "registry": dg.ResourceDefinition.hardcoded_resource(ModelRegistry(settings)),
     }

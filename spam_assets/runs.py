@@ -14,16 +14,13 @@ from dagster._core.storage.tags import (
 )
 from dagster_shared.error import SerializableErrorInfo
 
-from spam_assets.day_records import fingerprint_training, read_day_records, shorten_digest
-from spam_assets.executor import DAY_OF_EVENT, name_of_life
+from spam_assets.day_records import fingerprint_training, read_day_records
+from spam_assets.executor import DAY_OF_EVENT
 from spam_assets.io_managers import first_day_of_window
 from spam_assets.jobs import train_job
-from spam_assets.locks import is_alive
 from spam_assets.mail.landing import LandingZone
 from spam_assets.mail.watching import read_day_state
 from spam_assets.partitions import SETTINGS
-from spam_assets.settings import Settings
-from spam_assets.tracking import end_abandoned_runs
 
 QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -35,9 +32,14 @@ class DayOutcome:
     day: str
     run_id: str
     materialized: list[str] = field(default_factory=list)
-    skipped: str | None = None
+    reasons_for_nothing: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def skipped(self) -> str | None:
+        """Why the day has no registered model although nothing failed; None if it has one."""
+        return self.reasons_for_nothing.get("registered_model")
 
     @property
     def failure(self) -> str | None:
@@ -72,22 +74,6 @@ def materialize_days(instance: dg.DagsterInstance, first: str, last: str) -> Ite
         yield outcome
 
 
-def fail_dead_runs(settings: Settings, instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs as failed whose process of this machine is gone, and end their MLflow runs; return their ids.
-
-    Dagster notices a dead worker only while the server that started it lives.
-    """
-    filters = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
-    dead = [run for run in instance.get_runs(filters) if is_alive(settings, name_of_life(run.run_id)) is False]
-    for run in dead:
-        instance.report_run_failed(
-            run, "The process of this run is gone. What it finished is kept; run the days again."
-        )
-    if dead:
-        end_abandoned_runs(settings, instance, again=True)
-    return [run.run_id for run in dead]
-
-
 def find_days_to_run(instance: dg.DagsterInstance, zone: LandingZone, landed_days: Sequence[str]) -> list[str]:
     """Return the landed days that are not complete or not up to date.
 
@@ -107,7 +93,7 @@ def find_days_to_run(instance: dg.DagsterInstance, zone: LandingZone, landed_day
         first = first_day_of_window(day, SETTINGS.window_days)
         window = {other: version for other, version in made.items() if first <= other <= day}
         return (
-            raw[day].source == shorten_digest(read_day_state(zone, files[day]).digest)
+            raw[day].source == read_day_state(zone, files[day]).digest
             and trained[day].source == fingerprint_training(window)
             and registered[day].data_version == trained[day].data_version
         )
@@ -134,7 +120,7 @@ def _note_event(outcome: DayOutcome, event: DagsterEvent) -> None:
         if reason is None:
             outcome.materialized.append(materialization.label)
         else:
-            outcome.skipped = str(reason.value)
+            outcome.reasons_for_nothing[materialization.label] = str(reason.value)
     elif event.event_type == DagsterEventType.ASSET_CHECK_EVALUATION:
         evaluation = event.asset_check_evaluation_data
         if not evaluation.passed:

@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: SecretStr | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     ui_port: int = Field(default=3000, ge=1, le=65535)
     mlflow_ui_port: int = Field(default=5000, ge=1, le=65535)
+    ui_url: str | None = None
+    automate: bool = False
+    sensor_seconds: int = Field(default=30, ge=1)
+    retrain_max_age_days: int = Field(default=14, ge=1)
+    retrain_new_messages: int = Field(default=1000, ge=1)
+    retrain_cool_down_days: int = Field(default=2, ge=0)
     alert_webhook: SecretStr | None = None
     alert_email_to: str | None = None
     alert_email_from: str | None = None
@@ -154,8 +160,8 @@ class Settings(BaseSettings):
 
     @property
     def dagster_url(self) -> str:
-        """Where `spam-assets ui` serves the Dagster UI."""
-        return f"http://127.0.0.1:{self.ui_port}"
+        """Where people find the Dagster UI, for links; by default where `spam-assets ui` serves it."""
+        return self.ui_url or f"http://127.0.0.1:{self.ui_port}"
 
     @property
     def mlflow_url(self) -> str:

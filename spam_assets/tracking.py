@@ -51,12 +51,15 @@ TRAINING_DATE = "training_date"
 DATA_VERSION = "data_version"
 MODEL_URI = "model_uri"
 MODEL_FILE = "model.npz"
+PROMOTED = "promoted"
+"""Tag of versions that were champion at some time."""
 RUN_FINISHED = "FINISHED"
 RUN_FAILED = "FAILED"
 RUN_KILLED = "KILLED"
 RUN_OPEN = "RUNNING"
 DAGSTER_RUN_ID = "dagster_run_id"
 """The tag by which dagster-mlflow finds runs."""
+MODELS_IN_MEMORY = 2
 RECORDED_PACKAGES = ("dagster", "mlflow", "numpy", "pandas", "scikit-learn", "spam-assets")
 
 
@@ -289,6 +292,7 @@ class RegisteredVersion:
     run_id: str
     data_version: str
     aliases: tuple[str, ...]
+    was_champion: bool = False
 
 
 class ModelRegistry:
@@ -296,6 +300,7 @@ class ModelRegistry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._loaded: dict[int, SpamModel] = {}
 
     @cached_property
     def _client(self) -> "MlflowClient":
@@ -336,8 +341,19 @@ class ModelRegistry:
                 raise
         return _describe_version(version, {int(version.version): list(version.aliases)})
 
+    def champion_before(self, day: str) -> RegisteredVersion | None:
+        """Return the champion that had learnt nothing of a day or of later ones, or None."""
+        for alias in (CHAMPION, PREVIOUS):
+            version = self.aliased(alias)
+            if version is not None and version.training_date < day:
+                return version
+        earlier = [version for version in self.versions() if version.was_champion and version.training_date < day]
+        return max(earlier, key=lambda version: version.training_date, default=None)
+
     def load_model(self, version: RegisteredVersion) -> "SpamModel":
         """Read a version's weights from its artifact; no code of the artifact is run."""
+        if version.version in self._loaded:
+            return self._loaded[version.version]
         from mlflow.artifacts import download_artifacts
 
         from spam_assets.learning.model_file import load_model
@@ -346,7 +362,11 @@ class ModelRegistry:
             # Not `models:/...`, which MLflow looks up in the store of the process, whatever tracking_uri says.
             folder = self._client.get_model_version_download_uri(MODEL_NAME, str(version.version))
             path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
-        return load_model(Path(path).read_bytes())
+        model = load_model(Path(path).read_bytes())
+        if len(self._loaded) >= MODELS_IN_MEMORY:
+            self._loaded.pop(next(iter(self._loaded)))
+        self._loaded[version.version] = model
+        return model
 
     def training_run_of(self, training_date: str, data_version: str) -> "Run":
         """Return the newest finished run that trained this very model.
@@ -408,6 +428,8 @@ class ModelRegistry:
         if promote:
             if champion is not None:
                 self.point(PREVIOUS, champion.version)
+            with self._guard("noting a champion"):
+                self._client.set_model_version_tag(MODEL_NAME, str(candidate.version), PROMOTED, "true")
             self.point(CHAMPION, candidate.version)
         elif champion is None or candidate.training_date > champion.training_date:
             self.point(CHALLENGER, candidate.version)
@@ -440,4 +462,5 @@ def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]])
         version.run_id or "",
         version.tags.get(DATA_VERSION, ""),
         tuple(sorted(aliases.get(number, []))),
+        PROMOTED in version.tags,
     )

@@ -3,17 +3,11 @@
 from collections.abc import Callable, Iterator
 
 import dagster as dg
-from upath import UPath
 
 from spam_assets.data_versions import fingerprint_model
 from spam_assets.day_records import read_day_records
-from spam_assets.io_managers import (
-    DailyFileIOManager,
-    FeaturesIOManager,
-    FrameIOManager,
-    ModelIOManager,
-    StorageError,
-)
+from spam_assets.io_managers import DailyFileIOManager, StorageError
+from spam_assets.resources import open_stores
 from spam_assets.settings import Settings
 from spam_assets.tracking import CHAMPION, ModelRegistry
 
@@ -22,12 +16,13 @@ Report = Callable[[int, int | None, str], None]
 
 def find_faults(settings: Settings, instance: dg.DagsterInstance, report: Report) -> Iterator[str]:
     """Yield a sentence, with the remedy, for every stored day that is missing, damaged or not what was recorded."""
-    storage = UPath(settings.storage_url)
+    opened = open_stores(settings)
     stores: dict[str, DailyFileIOManager] = {
-        "raw_mail": FrameIOManager(storage),
-        "validated_mail": FrameIOManager(storage),
-        "mail_features": FeaturesIOManager(storage),
-        "trained_model": ModelIOManager(storage),
+        "raw_mail": opened.frames,
+        "validated_mail": opened.frames,
+        "mail_features": opened.features,
+        "trained_model": opened.models,
+        "champion_report": opened.reports,
     }
     records = {asset: read_day_records(instance, asset) for asset in stores}
     recorded = [(asset, day) for asset in stores for day in sorted(records[asset]) if not records[asset][day].skipped]

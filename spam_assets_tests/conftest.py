@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Before anything of ours is imported: the tests have their own home and do not see the developer's settings.
 _SESSION_HOME = Path(tempfile.mkdtemp(prefix="spam_assets_tests_"))
@@ -26,6 +27,9 @@ import pytest
 
 from spam_assets.mail.landing import LandingZone
 from spam_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from spam_assets_tests.homes import Home, Results
 
 PROJECT = Path(__file__).parent.parent
 FIRST_DAY = date(2024, 1, 1)
@@ -136,3 +140,26 @@ def run_command(
         return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def home(tmp_path: Path, prepared_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> "Home":
+    """A home folder with ten landed days for real processes to work on."""
+    from spam_assets_tests.homes import Home
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow exports the one that was used last
+    return Home(tmp_path / "home", prepared_mlflow)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> "Results":
+    """What one run over the ten days of `home` makes when nothing happens to it."""
+    from spam_assets_tests.homes import DAYS, Home, read_results
+    from spam_assets_tests.pipeline import run_days
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test(temp_dir=str(folder)) as instance:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        settings = Home(folder / "home", prepared_mlflow).settings
+        run_days(settings, instance, DAYS[0], DAYS[-1])
+        return read_results(settings, instance)

@@ -17,6 +17,7 @@ ALL_ASSETS = [
     assets.mail_features,
     assets.trained_model,
     assets.registered_model,
+    assets.champion_report,
 ]
 
 

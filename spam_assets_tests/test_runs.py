@@ -9,10 +9,11 @@ import pytest
 from mlflow import MlflowClient
 
 from spam_assets.day_records import read_day_records
+from spam_assets.dead_runs import fail_dead_runs
 from spam_assets.executor import name_of_life
 from spam_assets.locks import show_life
 from spam_assets.mail.landing import LandingZone
-from spam_assets.runs import fail_dead_runs, find_days_to_run
+from spam_assets.runs import find_days_to_run
 from spam_assets.settings import Settings
 from spam_assets.tracking import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry
 from spam_assets_tests.conftest import day_text, make_mail

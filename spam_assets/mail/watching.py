@@ -11,7 +11,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime, time, timedelta, timezone
 from enum import Enum
 from functools import cached_property
 from typing import IO, Any, Final
@@ -202,6 +202,7 @@ def watch_zone(
     now_seconds: float,
     settle_seconds: float = SETTLE_SECONDS,
     may_read: Callable[[], bool] = lambda: True,
+    covers: Callable[[str], bool] = lambda _: True,
 ) -> WatchPlan:
     """List the zone, read the days that changed and are settled, and say which to run.
 
@@ -212,11 +213,12 @@ def watch_zone(
         settle_seconds: see `plan_days`.
         may_read: asked before a day is read; where it says no, the day waits for a later look. The first day is
             read without asking, so that every look gets on.
+        covers: whether a day is to be watched at all; the others are as if they had no files.
 
     Raises:
         LandingError: the zone does not exist or cannot be reached.
     """
-    files = zone.list_files()
+    files = {day: landed for day, landed in zone.list_files().items() if covers(day)}
     count = 0
 
     def read_digest(day: str) -> FileState | None:
@@ -312,6 +314,26 @@ def plan_days(
     return WatchPlan(tuple(requested), tuple(waiting), tuple(deleted), tuple(ambiguous), index)
 
 
+def find_missing_mail(landed: Iterable[str], now_seconds: float, grace_hours: float) -> tuple[str, float] | None:
+    """Return the newest day that should have landed and has not, and how many hours late it is.
+
+    A day is due `grace_hours` after its end, in UTC. Where nothing has landed yet, nothing is missed; neither is
+    anything older than the newest landed day, which came late or never, and was told then.
+
+    Args:
+        landed: the days that have a file.
+        now_seconds: seconds since 1970.
+        grace_hours: see above.
+    """
+    newest = max(landed, default=None)
+    due = datetime.fromtimestamp(now_seconds, timezone.utc) - timedelta(hours=grace_hours)
+    day = due.date() - timedelta(days=1)
+    if newest is None or newest >= day.isoformat():
+        return None
+    midnight = datetime.combine(due.date(), time(), timezone.utc)
+    return day.isoformat(), (due - midnight).total_seconds() / 3600
+
+
 def _count_seconds_since_change(file: LandedFile, now_seconds: float) -> float:
     """Return how long ago the file changed; less than 0 where that is not known or lies in the future."""
     return -1.0 if file.modified_seconds is None else now_seconds - file.modified_seconds
@@ -352,9 +374,9 @@ def group_days(days: Sequence[str], landed: Iterable[str], days_per_range: int) 
 
 
 def digest_day(sha256_by_name: Mapping[str, str]) -> str:
-    """Return one SHA-256, hexadecimal, for the files of a day: of lines `{sha256}  {name}`, by name."""
+    """Return 32 hexadecimal digits for the files of a day: of the SHA-256 of lines `{sha256}  {name}`, by name."""
     lines = "".join(f"{sha256_by_name[name]}  {name}\n" for name in sorted(sha256_by_name))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return hashlib.sha256(lines.encode()).hexdigest()[:32]
 
 
 def read_day_state(zone: LandingZone, files: Iterable[LandedFile]) -> FileState:

@@ -157,9 +157,9 @@ def test_labels_that_were_missing_or_unknown_are_put_right(folder: Path) -> None
 
 
 def test_messages_that_share_an_id_all_get_the_label(folder: Path) -> None:
-    mail = "message_id,body,label\n<1>,a,ham\n<1>,b,spam\n"
+    mail = "message_id,body,label\n<1>,a,ham\n<1>,b,spam\n,c,ham\n"
     landed = read_corrected(folder, "message_id,label\n<1>,spam\n", mail)
-    assert landed.frame["label"].tolist() == ["spam", "spam"]
+    assert landed.frame["label"].tolist() == ["spam", "spam", "ham"]
     assert (landed.corrections.applied, landed.corrections.unchanged) == (1, 1)
 
 
@@ -179,6 +179,15 @@ def test_a_message_without_an_id_goes_by_the_one_that_validated_mail_shows(folde
         assert (landed.corrections.applied, landed.corrections.unknown) == (1, 0)
         again = select_valid_mail(landed.frame).set_index("message_id")
         assert again.loc[message_id, ["label", "body"]].tolist() == ["spam", body]
+
+
+def test_a_message_without_an_id_and_a_subject_goes_by_the_one_that_validated_mail_shows(folder: Path) -> None:
+    mail = {"message_id": [None, "<2>"], "subject": [None, "s"], "body": ["a", "b"], "label": ["ham", "ham"]}
+    zone = LandingZone(str(folder))
+    zone.write(DAY, pd.DataFrame(mail), "jsonl")
+    (message_id,) = set(select_valid_mail(zone.read(DAY).frame)["message_id"]) - {"<2>"}
+    (folder / f"corrections-{DAY}.csv").write_text(f"message_id,label\n{message_id},spam\n")
+    assert zone.read(DAY).frame["label"].tolist() == ["spam", "ham"]
 
 
 def test_unknown_ids_are_counted_and_the_first_twenty_kept_short(folder: Path) -> None:

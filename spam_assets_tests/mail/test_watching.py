@@ -505,11 +505,25 @@ def test_a_folder_that_is_emptied_and_filled_again_is_not_run_again(folder: Path
         (folder / f"training-{day}.csv").unlink()
     plan = watch(folder, plan.index, NOON + 20)
     assert plan.deleted == days
-    for day in days:
-        write(folder / f"training-{day}.csv", HEADER, NOON)
+    for day in days:  # with the same size and time, so that only reading would tell
+        write(folder / f"training-{day}.csv", "x" * len(HEADER), NOON)
     plan = watch_zone(LandingZone(str(folder)), plan.index, NOON + 30)
     assert plan.requested == plan.deleted == ()
     assert {entry.state for entry in plan.index.values()} == {DayState.SETTLED}
+
+
+def test_a_changed_file_that_was_moved_away_before_it_was_read_is_requested_when_it_is_back(folder: Path) -> None:
+    path = folder / f"training-{DAY}.csv"
+    write(path, HEADER, NOON)
+    plan = watch(folder, LandingIndex(), NOON + 10)
+    write(path, HEADER + "<1>,a,ham\n", NOON + 19)
+    plan = watch(folder, plan.index, NOON + 20)
+    assert name_outcome(plan) == "waiting"
+    path.rename(folder / "away")
+    plan = watch(folder, plan.index, NOON + 30)
+    assert name_outcome(plan) == "deleted"
+    (folder / "away").rename(path)
+    assert name_outcome(watch(folder, plan.index, NOON + 40)) == "requested"
 
 
 def test_a_zone_in_memory_is_watched_too() -> None:
@@ -645,6 +659,11 @@ def test_a_file_larger_than_a_block_is_read_to_its_end(folder: Path, kind: str) 
         (file,) = (file for file in zone.list_files()[DAY] if file.name.endswith(f".{suffix}"))
         digest = digest_day({file.name: hashlib.sha256(content).hexdigest()})
         assert read_day_state(zone, [file]) == FileState(digest)
+    broken = b"no gzip" + body
+    zone._fs.pipe_file(f"{zone._root}/training-{DAY}.csv.gz", broken)
+    digest = digest_day({f"training-{DAY}.csv.gz": hashlib.sha256(broken).hexdigest()})
+    gzipped = LandedFile(f"training-{DAY}.csv.gz", len(broken), "")
+    assert read_day_state(zone, [gzipped]) == FileState(digest, f"training-{DAY}.csv.gz is not sound gzip data")
 
 
 @settings(max_examples=200, deadline=None)

@@ -1,0 +1,385 @@
+"""The retraining rule: is it time to train a new model?
+
+Training every day is the ideal; the rule comes near it at a fraction of the trainings by asking for one when there
+is something to learn (``age``, ``new_mail``) or when the champion is no longer what it was (``performance``,
+``drift``). Whether the new model then serves is for ``promotion`` to decide.
+
+The rule sees reports only, never mail or models, and needs nothing beyond the standard library: a sensor may ask it
+every half minute. Its tests are therefore written out here; importing ``scipy.stats`` for them takes longer than
+judging thousands of days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from math import erfc, exp, isnan, lgamma, log, log1p, sqrt
+from typing import TYPE_CHECKING, Literal
+
+from spam_assets.learning.reporting import BINS, DayReport, Histogram
+
+if TYPE_CHECKING:
+    from spam_assets.learning.comparison import DatedModel
+
+Kind = Literal["no_champion", "age", "new_mail", "performance", "drift"]
+
+
+@dataclass(frozen=True)
+class RetrainingSettings:
+    """What a person may choose about retraining. Days of mail are days that have a report.
+
+    Attributes:
+        max_age_days: Retrain when the champion's training date is more than so many days ago.
+        new_messages: Retrain when so many labelled messages came since the last training,
+        new_share: or fewer, if they are this share of what the champion learnt,
+        least_new_messages: but never for fewer than these,
+        least_new_of_a_class: and only with at least so many of ham and of spam among them.
+        performance_days: Retrain when the newest of so many days of mail is below the bar,
+        below_bar_days: and so many of them are, the newest included.
+        performance_p_value: A day is below the bar when so many errors are less likely than this,
+        performance_ratio: and its error rate is at least so many times the champion's own,
+        least_errors: and there are at least so many errors, for a single one may be anything.
+        drift_days: Drift compares up to so many newest days of mail, those since the last training,
+        reference_days: with so many days of mail before them,
+        least_drift_messages: if there are at least so many messages of a class in both.
+        drift_p_value: Drift is a difference less likely than this by chance,
+        least_superiority: where a new message exceeds an old one in at least this share of pairs (0.5 is equality),
+        least_share_change: or where the share of spam moved by at least this much.
+        cool_down_days: So many days after a training nothing is retrained.
+    """
+
+    max_age_days: int = 14
+    new_messages: int = 1000
+    new_share: float = 0.05
+    least_new_messages: int = 100
+    least_new_of_a_class: int = 10
+    performance_days: int = 5
+    below_bar_days: int = 2
+    performance_p_value: float = 0.1
+    performance_ratio: float = 1.5
+    least_errors: int = 2
+    drift_days: int = 3
+    reference_days: int = 14
+    least_drift_messages: int = 10
+    drift_p_value: float = 0.003
+    least_superiority: float = 0.6
+    least_share_change: float = 0.5
+    cool_down_days: int = 2
+
+    def __post_init__(self) -> None:
+        """Refuse settings by which a reason could never be given.
+
+        Raises:
+            ValueError: More days below the bar are asked for than are looked at.
+        """
+        if self.below_bar_days > self.performance_days:
+            raise ValueError(
+                f"below_bar_days ({self.below_bar_days}) is more than performance_days ({self.performance_days}), so "
+                "no performance could ever be below the bar; lower the first or raise the second"
+            )
+
+
+@dataclass(frozen=True)
+class ChampionRecord:
+    """What the rule needs to know about the champion.
+
+    Attributes:
+        training_date: The last day that it learnt, ``YYYY-MM-DD``.
+        learnt_messages: Number of messages that it learnt.
+        ham: Messages of unseen ham that ``fpr`` rests on.
+        spam: Messages of unseen spam that ``recall`` rests on.
+        fpr: Share of unseen ham that it called spam; NaN without ham.
+        recall: Share of unseen spam that it caught; NaN without spam.
+    """
+
+    training_date: str
+    learnt_messages: int
+    ham: int
+    spam: int
+    fpr: float
+    recall: float
+
+    @classmethod
+    def from_model(cls, champion: DatedModel) -> ChampionRecord:
+        """The record of a model by its progressive evaluation: every day was scored before it was learnt."""
+        found = champion.model.evaluation
+        learnt = champion.model.ham + champion.model.spam
+        ham = found.messages - found.spam
+        return cls(champion.training_date, learnt, ham, found.spam, found.fpr, found.recall)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why to retrain, in one sentence."""
+
+    kind: Kind
+    sentence: str
+
+
+@dataclass(frozen=True)
+class RetrainingDecision:
+    """Retrain or not.
+
+    Attributes:
+        retrain: Whether to train for the newest day now.
+        reasons: Everything that speaks for it.
+        waiting: Why nothing is done in spite of the reasons, if so.
+    """
+
+    retrain: bool
+    reasons: tuple[Reason, ...]
+    waiting: str | None = None
+
+
+def decide_retraining(
+    reports: Sequence[DayReport],
+    champion: ChampionRecord | None,
+    newest_day: str,
+    settings: RetrainingSettings,
+    last_training: str | None = None,
+    last_judged_day: str | None = None,
+) -> RetrainingDecision:
+    """Decide whether to train a model for the newest day.
+
+    Args:
+        reports: Champion reports in any order; of two for the same day the later one counts. Those of days after
+            ``newest_day`` are left out.
+        champion: The champion, if there is one.
+        newest_day: The newest day that has mail.
+        settings: See ``RetrainingSettings``.
+        last_training: The newest day that a model was trained for, whether it became the champion or not.
+        last_judged_day: The newest day that was judged before. A day that is not newer, as one that is materialized
+            again, triggers nothing.
+    """
+    if last_judged_day is not None and newest_day <= last_judged_day:
+        waiting = f"{newest_day} is not newer than {last_judged_day}, which was judged before"
+        return RetrainingDecision(retrain=False, reasons=(), waiting=waiting)
+    if champion is None:
+        if last_training is not None and newest_day <= last_training:
+            waiting = (
+                f"the model trained for {last_training} did not become champion; newer mail may give one that does"
+            )
+            return RetrainingDecision(retrain=False, reasons=(), waiting=waiting)
+        return RetrainingDecision(retrain=True, reasons=(Reason("no_champion", "there is no champion yet"),))
+    known = {report.day: report for report in reports if report.day <= newest_day}
+    ordered = [known[day] for day in sorted(known)]
+    learnt_until = max(champion.training_date, last_training or "")
+    found = [
+        judge_age(champion, newest_day, settings),
+        judge_new_mail(ordered, champion, learnt_until, settings),
+        judge_performance(ordered, champion, newest_day, settings),
+        judge_drift(ordered, learnt_until, newest_day, settings),
+    ]
+    reasons = tuple(reason for reason in found if reason is not None)
+    if reasons and _count_days(learnt_until, newest_day) < settings.cool_down_days:
+        waiting = f"a model was trained for {learnt_until}, less than {settings.cool_down_days} days ago"
+        return RetrainingDecision(retrain=False, reasons=reasons, waiting=waiting)
+    return RetrainingDecision(retrain=bool(reasons), reasons=reasons)
+
+
+def judge_age(champion: ChampionRecord, newest_day: str, settings: RetrainingSettings) -> Reason | None:
+    """A reason if the champion is too old."""
+    age_days = _count_days(champion.training_date, newest_day)
+    if age_days <= settings.max_age_days:
+        return None
+    sentence = f"the champion was trained for {champion.training_date}, {age_days} days ago"
+    return Reason("age", f"{sentence}, and may be {settings.max_age_days} days old")
+
+
+def judge_new_mail(
+    reports: Sequence[DayReport], champion: ChampionRecord, learnt_until: str, settings: RetrainingSettings
+) -> Reason | None:
+    """A reason if there is enough mail that no model has learnt.
+
+    The error of a learner falls as a power of the number of its examples (Hestness et al. 2017, "Deep Learning
+    Scaling is Predictable, Empirically"), so it is the relative growth that counts: a young champion is replaced
+    after few messages, an old one after many.
+    """
+    new = [report for report in reports if report.day > learnt_until]
+    ham, spam = sum(report.ham for report in new), sum(report.spam for report in new)
+    enough = max(settings.new_share * champion.learnt_messages, settings.least_new_messages)
+    enough = min(enough, settings.new_messages)
+    if ham + spam < enough or min(ham, spam) < settings.least_new_of_a_class:
+        return None
+    sentence = f"{ham + spam} new messages, {spam} of them spam, came since the training for {learnt_until}"
+    return Reason(
+        "new_mail", f"{sentence}, where {enough:.0f} are enough for a champion that learnt {champion.learnt_messages}"
+    )
+
+
+def judge_performance(
+    reports: Sequence[DayReport], champion: ChampionRecord, newest_day: str, settings: RetrainingSettings
+) -> Reason | None:
+    """A reason if the champion makes more errors on the newest day, and on others of late, than on its own record.
+
+    Only days that the present champion scored count. By chance alone 10 % of days at most are below the bar and the
+    reason is given about once in 60 days, less on days of few messages.
+    """
+    recent = [report for report in reports if report.champion_training_date == champion.training_date]
+    recent = recent[-settings.performance_days :]
+    if not recent or recent[-1].day != newest_day:
+        return None
+    faults = [find_fault(report, champion, settings) for report in recent]
+    below = sum(fault is not None for fault in faults)
+    if faults[-1] is None or below < settings.below_bar_days:
+        return None
+    days = f"{below} of the last {len(recent)} days were below the bar"
+    return Reason("performance", f"{faults[-1]}, and {days}")
+
+
+def find_fault(report: DayReport, champion: ChampionRecord, settings: RetrainingSettings) -> str | None:
+    """Say what is below the bar on a day, None if nothing is.
+
+    One-sided exact binomial tests of missed spam and of ham called spam against the champion's own rates on mail
+    that it had not learnt. One error in two messages more is added to each rate (Laplace's rule of succession), for
+    a champion that made no error on few messages is not infallible. A day that is too small to reach
+    ``performance_p_value`` is never below the bar.
+    """
+    found = (
+        ("missed {} of {} spam", "misses", report.false_negatives, report.spam, 1 - champion.recall, champion.spam),
+        ("called {} of {} ham spam", "does so to", report.false_positives, report.ham, champion.fpr, champion.ham),
+    )
+    for happened, does, errors, messages, own_rate, rests_on in found:
+        if errors < settings.least_errors or isnan(own_rate):
+            continue
+        rate = (own_rate * rests_on + 1) / (rests_on + 2)
+        p_value = compute_binomial_tail(errors, messages, rate)
+        if p_value <= settings.performance_p_value and errors / messages >= settings.performance_ratio * rate:
+            return (
+                f"{happened.format(errors, messages)} on {report.day}, where the champion {does} {_percent(own_rate)} "
+                f"(p = {p_value:.1g})"
+            )
+    return None
+
+
+def judge_drift(
+    reports: Sequence[DayReport], learnt_until: str, newest_day: str, settings: RetrainingSettings
+) -> Reason | None:
+    """A reason if the newest mail differs from the mail before it.
+
+    The newest day, the newest two and so on up to ``drift_days`` are added up and compared with the days before
+    them, added up as well: a great change shows in one day, a small one, or one on small days, in several. Three
+    differences count, where training can mend something: spam that scores lower or ham that scores higher; spam
+    with more words that the champion does not know; and a share of spam that jumps. New words of ham do not count:
+    they come with its topics, harm nothing by themselves (a "virtual" drift: Gama et al. 2014, "A Survey on Concept
+    Drift Adaptation"), and where they do harm ham scores higher. Each difference has to be unlikely by chance and
+    large, because among enough messages everything differs a little. A difference that the days before the last
+    training showed as well was answered by that training: one change is one reason.
+    """
+    unlearnt = sum(report.day > learnt_until for report in reports)
+    if not unlearnt or reports[-1].day != newest_day:
+        return None
+    answered = {what for _, drifts in _scan_drifts(reports[:-unlearnt], settings) for what in drifts}
+    for first_day, drifts in _scan_drifts(reports, settings, most_days=unlearnt):
+        new = [sentence for what, sentence in drifts.items() if what not in answered]
+        if new:
+            days = newest_day if first_day == newest_day else f"{first_day} to {newest_day}"
+            return Reason("drift", f"mail of {days} differs from that of the days before: {'; '.join(new)}")
+    return None
+
+
+def _scan_drifts(
+    reports: Sequence[DayReport], settings: RetrainingSettings, most_days: int | None = None
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """First day and drifts of the newest day, the newest two and so on."""
+    for count in range(1, min(settings.drift_days, len(reports), most_days or len(reports)) + 1):
+        newest, before = reports[-count:], reports[:-count][-settings.reference_days :]
+        yield newest[0].day, find_drifts(newest, before, settings)
+
+
+def find_drifts(
+    newest: Sequence[DayReport], before: Sequence[DayReport], settings: RetrainingSettings
+) -> dict[str, str]:
+    """What differs in newer days from older ones, each with its sentence; see ``judge_drift``."""
+    drifts = {}
+    for what, name, goes_up in (
+        ("spam scores lower", "spam_scores", False),
+        ("ham scores higher", "ham_scores", True),
+        ("spam has more words unknown to the champion", "spam_unknown_words", True),
+    ):
+        new, old = _add_up(newest, name), _add_up(before, name)
+        if min(sum(new), sum(old)) < settings.least_drift_messages:
+            continue
+        superiority, p_value = compare_histograms(new, old) if goes_up else compare_histograms(new[::-1], old[::-1])
+        if p_value <= settings.drift_p_value and superiority >= settings.least_superiority:
+            drifts[what] = f"{what} in {100 * superiority:.0f} of 100 pairs (p = {p_value:.1g})"
+    spam, messages = sum(report.spam for report in newest), sum(report.messages for report in newest)
+    old_spam, old_messages = sum(report.spam for report in before), sum(report.messages for report in before)
+    if min(messages, old_messages) >= settings.least_drift_messages:
+        share, old_share = spam / messages, old_spam / old_messages
+        p_value = compare_shares(spam, messages, old_spam, old_messages)
+        if p_value <= settings.drift_p_value and abs(share - old_share) >= settings.least_share_change:
+            sentence = f"the share of spam is {_percent(share)} after {_percent(old_share)} (p = {p_value:.1g})"
+            drifts["the share of spam jumps"] = sentence
+    return drifts
+
+
+def compute_binomial_tail(hits: int, trials: int, probability: float) -> float:
+    """Probability of at least so many hits: the p-value of the one-sided exact binomial test."""
+    if hits <= 0:
+        return 1.0
+    if hits > trials or probability <= 0:
+        return 0.0
+    if probability >= 1:
+        return 1.0
+    # sums the tail that falls away from the mean, so that its terms shrink and the sum may stop early
+    if hits < trials * probability:
+        return 1.0 - compute_binomial_tail(trials - hits + 1, trials, 1 - probability)
+    odds = probability / (1 - probability)
+    logarithm = lgamma(trials + 1) - lgamma(hits + 1) - lgamma(trials - hits + 1)
+    term = exp(logarithm + hits * log(probability) + (trials - hits) * log1p(-probability))
+    total = 0.0
+    while hits <= trials and term > 1e-17 * total:
+        total += term
+        term *= odds * (trials - hits) / (hits + 1)
+        hits += 1
+    return min(total, 1.0)
+
+
+def compare_histograms(newer: Histogram, older: Histogram) -> tuple[float, float]:
+    """Whether newer values are higher than older ones.
+
+    Returns:
+        The share of pairs where the newer is higher, a tie counting half (Vargha & Delaney 2000's A, 0.5 is
+        equality), and the one-sided p-value of Mann & Whitney's test (1947), with the normal approximation and
+        its correction for ties.
+    """
+    new, old = sum(newer), sum(older)
+    total = new + old
+    wins = ties = 0.0
+    below = 0
+    for in_newer, in_older in zip(newer, older, strict=True):
+        wins += in_newer * (below + in_older / 2)
+        below += in_older
+        ties += (in_newer + in_older) ** 3 - (in_newer + in_older)
+    variance = new * old / 12 * (total + 1 - ties / (total * (total - 1)))
+    excess = wins - new * old / 2 - 0.5  # 0.5 for continuity
+    return wins / (new * old), _upper_tail(excess / sqrt(variance)) if variance > 0 else 1.0
+
+
+def compare_shares(hits: int, trials: int, old_hits: int, old_trials: int) -> float:
+    """Two-sided p-value of the two-proportion z test (Pearson's chi-squared test of a table of four)."""
+    pooled = (hits + old_hits) / (trials + old_trials)
+    variance = pooled * (1 - pooled) * (1 / trials + 1 / old_trials)
+    if variance == 0:
+        return 1.0
+    return 2 * _upper_tail(abs(hits / trials - old_hits / old_trials) / sqrt(variance))
+
+
+def _upper_tail(deviations: float) -> float:
+    return erfc(deviations / sqrt(2)) / 2
+
+
+def _add_up(reports: Sequence[DayReport], name: str) -> Histogram:
+    return tuple(
+        sum(counts) for counts in zip((0,) * BINS, *(getattr(report, name) for report in reports), strict=True)
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _count_days(first: str, last: str) -> int:
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days

@@ -1,0 +1,126 @@
+"""New mail: run the days whose landing file is new or has new content.
+
+The sensor's cursor is the fingerprint of an index of the landing zone, which is stored beside the assets: the cursor
+stays small however many days there are, and a tick that dies leaves cursor and index as they were. Which days to run
+is decided by `mail.watching`.
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
+
+from spam_assets.day_records import read_day_records
+from spam_assets.jobs import REASON_TAG, mail_job
+from spam_assets.partitions import DAYS, SETTINGS
+
+if TYPE_CHECKING:
+    from spam_assets.mail.index_store import IndexStore
+    from spam_assets.mail.watching import LandingIndex, WatchPlan
+
+DAYS_PER_RUN = 100
+SECONDS_FOR_READING = 20.0
+"""Of one tick; Dagster gives it a minute."""
+
+
+@dg.sensor(
+    name="new_mail",
+    job=mail_job,
+    minimum_interval_seconds=SETTINGS.sensor_seconds,
+    default_status=dg.DefaultSensorStatus.RUNNING if SETTINGS.automate else dg.DefaultSensorStatus.STOPPED,
+)
+def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Run the days whose landing file is new or has new content, oldest first, each once."""
+    from spam_assets.mail.errors import LandingError
+    from spam_assets.mail.index_store import IndexStore
+    from spam_assets.mail.landing import LandingZone
+    from spam_assets.mail.watching import watch_zone
+
+    zone = LandingZone(SETTINGS.landing_url)
+    store = IndexStore(f"{SETTINGS.storage_url.rstrip('/')}/landing_index")
+    cursor = context.cursor or ""
+    first, last = DAYS.get_first_partition_key() or "", DAYS.get_last_partition_key() or ""
+    deadline = time.monotonic() + SECONDS_FOR_READING
+    try:
+        known = recall_index(store, cursor, context.instance)
+        plan = watch_zone(
+            zone,
+            known,
+            time.time(),
+            may_read=lambda: time.monotonic() < deadline,
+            covers=lambda day: first <= day <= last,
+        )
+        is_new = plan.index is not known or not cursor
+        new_cursor = store.save(plan.index, keep=cursor) if is_new else cursor
+    except LandingError as error:
+        return dg.SkipReason(str(error))
+    requests = list(request_days(plan, cursor))
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else say_why_nothing(plan),
+        cursor=new_cursor,
+        asset_events=[
+            dg.AssetObservation(
+                "raw_mail",
+                partition=day,
+                metadata={"landing_file": "gone from the landing zone; what was made of it stays in use"},
+            )
+            for day in plan.deleted
+        ],
+    )
+
+
+def recall_index(store: "IndexStore", cursor: str, instance: dg.DagsterInstance) -> "LandingIndex":
+    """Return what was known when the cursor was set; without one, what days ran with, so that none runs again."""
+    from spam_assets.mail.index_store import IndexMissing
+    from spam_assets.mail.watching import LandingIndex
+
+    if cursor:
+        try:
+            return store.load(cursor)
+        except IndexMissing:
+            pass  # someone cleared the storage; what ran is known to Dagster as well
+    records = read_day_records(instance, "raw_mail")
+    return LandingIndex.from_digests({day: record.source for day, record in records.items() if record.source})
+
+
+def request_days(plan: "WatchPlan", cursor: str) -> Iterator[dg.RunRequest]:
+    """Yield a run for each range of the requested days, oldest first.
+
+    The run key holds the cursor: a tick that is repeated after a crash asks for the same runs, which Dagster knows,
+    and content that comes back after a change is asked for again.
+    """
+    from spam_assets.mail.watching import DayState, group_days
+
+    digests = {requested.day: requested.digest for requested in plan.requested}
+    landed = [day for day, entry in plan.index.items() if entry.state is not DayState.DELETED]
+    for first, last in group_days(list(digests), landed, DAYS_PER_RUN):
+        days = [day for day in digests if first <= day <= last]
+        key = hashlib.sha256("".join([cursor, *days, *(digests[day] for day in days)]).encode()).hexdigest()
+        tags = {REASON_TAG: f"new or changed mail of {say_days(days)}"}
+        if first == last:
+            yield dg.RunRequest(run_key=key, partition_key=first, tags=tags)
+        else:
+            range_tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
+            yield dg.RunRequest(run_key=key, tags={**tags, **range_tags})
+
+
+def say_days(days: Sequence[str]) -> str:
+    """Return days as a person would say them."""
+    return days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
+
+
+def say_why_nothing(plan: "WatchPlan") -> str:
+    """Return why a look at the landing zone requests nothing."""
+    from spam_assets.mail.watching import DayState
+
+    gone = [day for day, entry in plan.index.items() if entry.state is DayState.DELETED]
+    parts = [f"nothing new in {len(plan.index) - len(gone)} landed days"]
+    parts += [f"{noted.day} waits: {noted.why}" for noted in plan.waiting[:3]]
+    parts += [f"{noted.day} is left out: {noted.why}" for noted in plan.ambiguous[:3]]
+    if gone:
+        parts.append(f"the file of {say_days(gone)} is gone; what was made of it stays in use")
+    return "; ".join(parts)

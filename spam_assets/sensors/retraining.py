@@ -1,0 +1,107 @@
+"""Retraining: train a model for the newest day when `learning.retraining` says so, or at a fixed hour.
+
+The sensor looks once at each newer day of mail; its cursor is the newest day that it judged. A day that is run again
+triggers nothing, but the next look at a newer day sees its new report.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from spam_assets.jobs import REASON_TAG, retrain_job
+from spam_assets.partitions import SETTINGS
+from spam_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from spam_assets.learning.retraining import ChampionRecord, RetrainingSettings
+
+REPORTS_READ = 60
+IN_PROGRESS = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+@dg.sensor(
+    name="retraining",
+    job=retrain_job,
+    minimum_interval_seconds=SETTINGS.sensor_seconds,
+    default_status=dg.DefaultSensorStatus.RUNNING if SETTINGS.automate else dg.DefaultSensorStatus.STOPPED,
+)
+def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    """Train a model for the newest day when the rule says so; the cursor is the newest day judged."""
+    from spam_assets.learning.retraining import decide_retraining
+    from spam_assets.resources import open_stores
+
+    stores = open_stores(SETTINGS)
+    newest_day = max(stores.features.stored_days("mail_features"), default=None)
+    judged = context.cursor or None
+    if newest_day is None:
+        return dg.SkipReason("no mail has been featurized yet; materialize days, or turn the sensor new_mail on")
+    if judged is not None and newest_day <= judged:
+        return dg.SkipReason(f"{judged} has been judged, and no newer day has come")
+    busy = [run.job_name for run in context.instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS), limit=20)]
+    if busy:
+        return dg.SkipReason(f"{len(busy)} runs are in progress ({', '.join(sorted(set(busy)))}); {newest_day} waits")
+    settings = build_retraining_settings(SETTINGS)
+    report_days = [day for day in stores.reports.stored_days("champion_report") if day <= newest_day]
+    decision = decide_retraining(
+        [stores.reports.load_day("champion_report", day) for day in report_days[-REPORTS_READ:]],
+        _recall_champion(),
+        newest_day,
+        settings,
+        last_training=max(stores.models.stored_days("trained_model"), default=None),
+        last_judged_day=judged,
+    )
+    reasons = "; ".join(reason.sentence for reason in decision.reasons)
+    if not decision.retrain:
+        why = decision.waiting or reasons or "the champion does as well as ever"
+        return dg.SensorResult(skip_reason=f"{newest_day}: {why}", cursor=newest_day)
+    request = dg.RunRequest(
+        run_key=f"train-{newest_day}",
+        partition_key=newest_day,
+        tags={REASON_TAG: reasons, **{f"{REASON_TAG}.{reason.kind}": "true" for reason in decision.reasons}},
+    )
+    return dg.SensorResult(run_requests=[request], cursor=newest_day)
+
+
+def build_retraining_settings(settings: Settings) -> "RetrainingSettings":
+    """Return the rule's settings, with what a person chose."""
+    from spam_assets.learning.retraining import RetrainingSettings
+
+    return replace(
+        RetrainingSettings(),
+        max_age_days=settings.retrain_max_age_days,
+        new_messages=settings.retrain_new_messages,
+        cool_down_days=settings.retrain_cool_down_days,
+    )
+
+
+def _recall_champion() -> "ChampionRecord | None":
+    from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.retraining import ChampionRecord
+    from spam_assets.tracking import CHAMPION, ModelRegistry
+
+    registry = ModelRegistry(SETTINGS)
+    champion = registry.aliased(CHAMPION)
+    if champion is None:
+        return None
+    return ChampionRecord.from_model(DatedModel(champion.training_date, registry.load_model(champion)))
+
+
+@dg.schedule(
+    name="train_daily", job=retrain_job, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.STOPPED
+)
+def train_daily_schedule(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Train for the newest day of mail at a fixed hour, whatever the rule says; a day is trained once this way."""
+    from spam_assets.resources import open_stores
+
+    newest_day = max(open_stores(SETTINGS).features.stored_days("mail_features"), default=None)
+    if newest_day is None:
+        return dg.SkipReason("no mail has been featurized yet")
+    tags = {REASON_TAG: "the schedule train_daily"}
+    return dg.RunRequest(run_key=f"train-{newest_day}", partition_key=newest_day, tags=tags)

@@ -1,0 +1,67 @@
+"""A real `dagster dev` on a test's home folder, and backfills launched in it as its UI launches them."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+import psutil
+
+from benchmarks.backfill import LAUNCH, STATUS, DagsterDev, serve_dagster
+from spam_assets.home import DAGSTER_YAML
+from spam_assets_tests.homes import ALL_ASSETS, Home, wait_for
+
+
+@contextmanager
+def serve(home: Home) -> Iterator[DagsterDev]:
+    """Run `dagster dev` on a home; on leaving it has ended, with everything it started."""
+    home.settings.dagster_home.mkdir(exist_ok=True)
+    (home.settings.dagster_home / "dagster.yaml").write_text(DAGSTER_YAML)
+    with serve_dagster(["-m", "spam_assets.definitions"], home.environment, home.folder.parent) as dev:
+        yield dev
+
+
+def launch(dev: DagsterDev, days: Sequence[str], assets: Sequence[str] = ALL_ASSETS) -> str:
+    """Launch a backfill and return its id."""
+    parameters = {
+        "tags": [],
+        "assetSelection": [{"path": [asset]} for asset in assets],
+        "partitionNames": list(days),
+        "fromFailure": False,
+        "runConfigData": {},
+    }
+    answer = dev.ask(LAUNCH, backfillParams=parameters)
+    return str(answer["backfillId"])
+
+
+def wait_for_end(dev: DagsterDev, backfill_id: str) -> str:
+    """Wait until a backfill has ended and return its status."""
+
+    def find_status() -> str | None:
+        status = str(dev.ask(STATUS, id=backfill_id)["status"])
+        return None if status in ("REQUESTED", "CANCELING", "FAILING") else status
+
+    return wait_for(f"end of backfill {backfill_id}", find_status)
+
+
+def kill_workers(dev: DagsterDev) -> int:
+    """Kill the processes that execute runs, and nothing else; return how many there were."""
+    workers = [
+        process
+        for process in psutil.Process(dev.process.pid).children(recursive=True)
+        if any("spawn_main" in word for word in process.cmdline())
+    ]
+    for worker in workers:
+        worker.kill()
+    return len(workers)
+
+
+def kill_everything(dev: DagsterDev) -> None:
+    """Kill `dagster dev` and all it started in one blow, as a power cut would."""
+    started = psutil.Process(dev.process.pid).children(recursive=True)
+    os.killpg(dev.process.pid, signal.SIGKILL)
+    for process in started:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    dev.process.wait()
+    psutil.wait_procs(started)

@@ -1,0 +1,159 @@
+"""Processes that are killed, disks that are full or read-only, a landing zone that vanishes: nothing is lost."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from spam_assets.tracking import RUN_KILLED, RUN_OPEN
+from spam_assets_tests.dagster_dev import kill_everything, kill_workers, launch, serve, wait_for_end
+from spam_assets_tests.homes import DAYS, SLOW, STORED, Home, Results, wait_for, wait_until_done
+
+pytestmark = SLOW
+FAILED, SUCCEEDED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
+
+
+# --- killed processes -------------------------------------------------------------------------------------------
+
+
+def test_a_killed_backfill_is_completed_by_the_next_one(home: Home, undisturbed: Results) -> None:
+    backfill = home.start("backfill")
+    home.wait_for_models(3)
+    training = wait_for("open MLflow run", lambda: [run for run in home.mlflow_runs() if run.info.status == RUN_OPEN])
+    backfill.kill()
+    backfill.communicate()
+    assert len(home.stored_days("trained_model")) < len(DAYS)
+    (dead,) = home.dagster_runs()
+    assert dead.status == dg.DagsterRunStatus.STARTED  # nobody could say otherwise
+    for half in ("raw_mail/.2024-01-09.parquet.0.tmp", "trained_model/.2024-01-09.npz.0.tmp"):
+        (home.storage / half).write_bytes(b"half a file, as the blow may leave it")
+
+    again = home.run("backfill")
+
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert re.search(r"^[4-8] days run: [4-8] with a registered model, 0 failed", again.stdout, re.MULTILINE)
+    assert {run.run_id: run.status for run in home.dagster_runs()}.pop(dead.run_id) == FAILED
+    statuses = {run.info.run_id: run.info.status for run in home.mlflow_runs()}
+    assert set(statuses.values()) <= {"FINISHED", RUN_KILLED}
+    assert statuses[training[0].info.run_id] in ("FINISHED", RUN_KILLED)
+    home.assert_complete(undisturbed)
+    verification = home.run("verify")
+    assert verification.returncode == 0, verification.stdout
+
+
+def test_a_ui_backfill_whose_worker_is_killed_fails_and_another_one_completes_it(
+    home: Home, undisturbed: Results
+) -> None:
+    with serve(home) as dev:
+        first = launch(dev, DAYS)
+        home.wait_for_models(3)
+        assert kill_workers(dev) == 1
+        assert wait_for_end(dev, first) == "COMPLETED_FAILED"
+        (dead,) = home.dagster_runs()
+        assert dead.status == FAILED
+        missing = home.missing_days()
+        assert 0 < len(missing) < len(DAYS)
+
+        assert wait_for_end(dev, launch(dev, missing)) == "COMPLETED_SUCCESS"
+
+    home.assert_complete(undisturbed)
+
+
+def test_after_a_power_cut_dagster_fails_the_dead_run_and_a_backfill_of_the_missing_days_completes_it(
+    home: Home, undisturbed: Results
+) -> None:
+    with serve(home) as dev:
+        first = launch(dev, DAYS)
+        home.wait_for_models(3)
+        kill_everything(dev)
+    (dead,) = home.dagster_runs()
+    assert dead.status == dg.DagsterRunStatus.STARTED
+    missing = home.missing_days()
+    assert 0 < len(missing) < len(DAYS)
+
+    with serve(home) as dev:
+        wait_for("failure of the dead run", lambda: home.dagster_runs(statuses=[FAILED]))
+        second = launch(dev, missing)
+        assert wait_for_end(dev, first) == "COMPLETED_FAILED"
+        assert wait_for_end(dev, second) == "COMPLETED_SUCCESS"
+
+    home.assert_complete(undisturbed)
+
+
+# --- disks ------------------------------------------------------------------------------------------------------
+
+
+class SmallDisk:
+    """A file system of a few megabytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def remount(self, options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", self.folder], check=True, capture_output=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"mounting a file system is not permitted here: {mounted.stderr.strip()}")
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def assert_says_what_to_do(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The command failed with sentences and without a traceback."""
+    said = done.stdout + done.stderr
+    assert done.returncode == 1, said
+    assert "Traceback" not in said
+    for word in words:
+        assert word in said
+
+
+def assert_no_half_file(home: Home) -> None:
+    assert list(home.storage.glob("*/*.tmp")) + list(home.storage.glob("*/.*.tmp")) == []
+
+
+def test_a_full_storage_disk_is_named_and_the_days_are_completed_when_there_is_room(
+    small_disk: SmallDisk, tmp_path: Path, prepared_mlflow: Path, undisturbed: Results
+) -> None:
+    home = Home(tmp_path / "home", prepared_mlflow, storage=small_disk.folder)
+
+    full = home.run("backfill")
+
+    assert_says_what_to_do(full, str(small_disk.folder), "cannot be written (No space left on device)", "make room")
+    assert_no_half_file(home)
+    assert 0 < len(home.stored_days("trained_model")) < len(DAYS)
+
+    small_disk.remount("size=50m")
+    again = home.run("backfill")
+    assert again.returncode == 0, again.stdout + again.stderr
+    home.assert_complete(undisturbed)
+
+
+def test_a_read_only_storage_is_named_and_the_days_are_completed_when_it_can_be_written(
+    small_disk: SmallDisk, tmp_path: Path, prepared_mlflow: Path, undisturbed: Results
+) -> None:
+    home = Home(tmp_path / "home", prepared_mlflow, storage=small_disk.folder)
+    small_disk.remount("size=50m")
+    assert home.run("run", "--date", DAYS[0]).returncode == 0
+    small_disk.remount("ro")
+
+    refused = home.run("backfill")
+
+    assert_says_what_to_do(refused, str(small_disk.folder), "Read-only file system", "give write access")
+    small_disk.remount("rw")
+    again = home.run("backfill")
+    assert again.returncode == 0, again.stdout + again.stderr
+    home.assert_complete(undisturbed)

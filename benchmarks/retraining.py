@@ -1,6 +1,6 @@
 """When to retrain: quality and cost of policies, false alarms, and how soon a new kind of spam is answered.
 
-    python -m benchmarks.retraining [--landing DIR] [--json FILE]
+    python -m benchmarks.retraining [--landing DIR] [--json FILE] [--starts X ...]
 
 Every policy starts with a model trained on day 11 of the mail, champion without an examination. Mail of each day
 from the 12th on is scored by the champion, which learnt days before it only; then the policy decides whether to
@@ -65,7 +65,6 @@ HELD_OUT_FROM = 46
 WINDOW_DAYS = 90
 CAMPAIGN_SHARE = 0.3
 CAMPAIGN_DAYS = 15
-CAMPAIGN_STARTS = (25, 40, 55, 62)
 LEAST_CAMPAIGN_SPAM = 6
 ANSWER_WITHIN_DAYS = 2
 HAM_DAYS = 5
@@ -436,7 +435,7 @@ def halves_of(days: int) -> Iterator[tuple[str, int, int]]:
         yield "held_out", HELD_OUT_FROM, days
 
 
-def measure(mail: Mapping[str, pd.DataFrame], *, all_starts: bool) -> dict[str, Any]:
+def measure(mail: Mapping[str, pd.DataFrame], wanted_starts: Sequence[int] | None) -> dict[str, Any]:
     """All figures."""
     replay = Replay({day: featurize_mail(frame) for day, frame in mail.items()})
     settings = RetrainingSettings()
@@ -455,7 +454,7 @@ def measure(mail: Mapping[str, pd.DataFrame], *, all_starts: bool) -> dict[str, 
         for number, state in enumerate(runs[RULE])
         if state.trained
     }
-    starts = select_starts(replay, None if all_starts else CAMPAIGN_STARTS)
+    starts = select_starts(replay, wanted_starts)
     results["campaign"] = {str(start): measure_campaign(replay, mail, runs, start) for start in starts}
     for half, first, last in halves_of(len(replay.days)):
         rows = [row for start, row in results["campaign"].items() if first <= int(start) <= last]
@@ -516,14 +515,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--landing", help="landing zone (default: the SpamAssassin corpus, downloaded)")
     parser.add_argument("--cache", type=Path, help="keep the downloaded corpus in this folder")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--all-starts", action="store_true", help="campaigns from every day with enough spam")
+    parser.add_argument(
+        "--starts", nargs="*", type=int, help="first days of campaigns (default: every day with enough spam)"
+    )
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="retraining-") as name:
         scratch = Path(name)
         mail = load_mail(options.landing or land_corpus(options.cache or scratch / "cache", scratch / "landing"))
     if len(mail) < FIRST_TRAINING + 2:
         parser.error(f"{len(mail)} days have mail; it takes at least {FIRST_TRAINING + 2}")
-    results = measure(mail, all_starts=options.all_starts)
+    results = measure(mail, options.starts)
     print_results(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")

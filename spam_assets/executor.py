@@ -26,6 +26,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
+    RETRY_NUMBER_TAG,
 )
 from typing_extensions import override
 
@@ -56,6 +57,32 @@ def split_run_by_day(run: DagsterRun) -> list[DagsterRun]:
     return [run.with_tags({**other_tags, PARTITION_NAME_TAG: day}) for day in days]
 
 
+def skip_finished_days(runs: list[DagsterRun], instance: dg.DagsterInstance) -> list[DagsterRun]:
+    """Return the days that an automatic retry still has to do: the one that was in hand when the process died, and on.
+
+    A person who re-executes a run gets all its days.
+    """
+    run = runs[0]
+    while RETRY_NUMBER_TAG in run.tags and run.parent_run_id is not None:
+        parent = instance.get_run_by_id(run.parent_run_id)
+        entries = instance.all_logs(run.parent_run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+        started = [day for entry in entries if entry.dagster_event and (day := read_day(entry.dagster_event))]
+        if started:
+            return [left for left in runs if left.tags[PARTITION_NAME_TAG] >= started[-1]]
+        if parent is None:
+            break
+        run = parent
+    return runs
+
+
+def read_day(event: DagsterEvent) -> str | None:
+    """Return the day that an event opens, or None."""
+    if event.event_type != dg.DagsterEventType.ENGINE_EVENT:
+        return None
+    value = event.engine_event_data.metadata.get(DAY_OF_EVENT)
+    return str(value.value) if value is not None else None
+
+
 class DayByDayExecutor(Executor):
     """Executes a run in its own process, one day of its range after the other."""
 
@@ -71,7 +98,7 @@ class DayByDayExecutor(Executor):
 
     @staticmethod
     def _execute_days(plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        runs = split_run_by_day(plan_context.dagster_run)
+        runs = skip_finished_days(split_run_by_day(plan_context.dagster_run), plan_context.instance)
         yield DagsterEvent.engine_event(
             plan_context,
             f"Executing {len(execution_plan.step_keys_to_execute)} steps for {len(runs)} day(s) in this process",

@@ -44,6 +44,13 @@ run_monitoring:
   start_timeout_seconds: 180
   poll_interval_seconds: 30
 
+# A run of the sensors whose process died is started again and goes on with the day that was in hand. What failed in a
+# step, as a bad day does, is not repeated.
+run_retries:
+  enabled: true
+  max_retries: 0
+  retry_on_asset_or_op_failure: false
+
 python_logs:
   python_log_level: INFO
 """

@@ -1,9 +1,12 @@
 """Jobs: what people, sensors and the clock launch."""
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_STRATEGY_TAG
 
 REASON_TAG = "spam_assets/reason"
 """On runs that a sensor or the schedule requested: why, in a sentence."""
+RETRIES_AFTER_A_CRASH = {MAX_RETRIES_TAG: "2", RETRY_STRATEGY_TAG: "ALL_STEPS"}
+"""Tags of runs that nobody watches: the executor goes on where the dead process was."""
 
 train_job = dg.define_asset_job(
     "train_job",
@@ -13,10 +16,12 @@ train_job = dg.define_asset_job(
 mail_job = dg.define_asset_job(
     "mail_job",
     selection=dg.AssetSelection.assets("raw_mail", "validated_mail", "mail_features", "champion_report"),
+    tags=RETRIES_AFTER_A_CRASH,
     description="New mail: landed, checked, featurized, and scored by the champion. Trains nothing.",
 )
 retrain_job = dg.define_asset_job(
     "retrain_job",
     selection=dg.AssetSelection.assets("trained_model", "registered_model"),
+    tags=RETRIES_AFTER_A_CRASH,
     description="A model for a day whose mail is there, and its way through the gate.",
 )

@@ -15,7 +15,7 @@ from dagster._core.storage.tags import (
 from dagster_shared.error import SerializableErrorInfo
 
 from spam_assets.day_records import fingerprint_training, read_day_records
-from spam_assets.executor import DAY_OF_EVENT
+from spam_assets.executor import read_day
 from spam_assets.io_managers import first_day_of_window
 from spam_assets.jobs import train_job
 from spam_assets.mail.landing import LandingZone
@@ -61,7 +61,7 @@ def materialize_days(instance: dg.DagsterInstance, first: str, last: str) -> Ite
     )
     outcome: DayOutcome | None = None
     for event in execute_run_iterator(job, run, instance):
-        day = _day_that_starts(event)
+        day = read_day(event)
         if day is not None:
             if outcome is not None:
                 yield outcome
@@ -104,13 +104,6 @@ def find_days_to_run(instance: dg.DagsterInstance, zone: LandingZone, landed_day
 def _reconstruct_job() -> ReconstructableJob:
     repository = ReconstructableRepository.for_module("spam_assets.definitions", "defs")
     return repository.get_reconstructable_job(train_job.name)
-
-
-def _day_that_starts(event: DagsterEvent) -> str | None:
-    if event.event_type != DagsterEventType.ENGINE_EVENT:
-        return None
-    value = event.engine_event_data.metadata.get(DAY_OF_EVENT)
-    return str(value.value) if value is not None else None
 
 
 def _note_event(outcome: DayOutcome, event: DagsterEvent) -> None:

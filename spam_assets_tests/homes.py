@@ -34,7 +34,7 @@ PATIENCE_SECONDS = 180
 COMPARED = ("validated_mail", "mail_features", "trained_model")
 STORED = ("raw_mail", *COMPARED)
 MAIL_ASSETS = ("raw_mail", "validated_mail", "mail_features")
-ALL_ASSETS = (*MAIL_ASSETS, "trained_model", "registered_model")
+ALL_ASSETS = (*MAIL_ASSETS, "trained_model", "registered_model", "champion_report")
 DAYS = [day_text(offset) for offset in range(10)]
 
 Found = TypeVar("Found")
@@ -85,13 +85,14 @@ class Home:
         self.settings = Settings(
             home=folder,
             start_date=FIRST_DAY,
-            end_date=date(2024, 3, 31),
+            end_date=date.fromisoformat(DAYS[-1]),
             **{name: str(path) for name, path in settings.items()},
         )
         self.storage = Path(self.settings.storage_url)
         self.environment = {
             **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
             "SPAM_ASSETS_HOME": str(folder),
+            "SPAM_ASSETS_END_DATE": DAYS[-1],
             "DAGSTER_HOME": str(folder / "dagster"),
             **{f"SPAM_ASSETS_{name.upper()}": str(path) for name, path in settings.items()},
             "PYTHONPATH": str(PROJECT),
@@ -124,6 +125,11 @@ class Home:
     def wait_for_models(self, count: int) -> None:
         """Wait until so many days have a stored model."""
         wait_for(f"{count} stored models", lambda: len(self.stored_days("trained_model")) >= count)
+
+    def run_of(self, backfill_id: str) -> dg.DagsterRun:
+        """Return the one run of a backfill."""
+        (run,) = self.dagster_runs(tags={"dagster/backfill": backfill_id})
+        return run
 
     def missing_days(self) -> list[str]:
         """Return the days that the Dagster UI shows as missing or failed."""

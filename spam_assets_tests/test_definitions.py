@@ -7,6 +7,7 @@ import sys
 from spam_assets_tests.conftest import PROJECT
 
 CONTRACT = {
+    "champion_report": {"mail_features"},
     "raw_mail": set(),
     "validated_mail": {"raw_mail"},
     "mail_features": {"validated_mail"},

@@ -55,8 +55,7 @@ def test_a_ui_backfill_whose_worker_is_killed_fails_and_another_one_completes_it
         home.wait_for_models(3)
         assert kill_workers(dev) == 1
         assert wait_for_end(dev, first) == "COMPLETED_FAILED"
-        (dead,) = home.dagster_runs()
-        assert dead.status == FAILED
+        assert home.run_of(first).status == FAILED
         missing = home.missing_days()
         assert 0 < len(missing) < len(DAYS)
 
@@ -154,6 +153,50 @@ def test_a_read_only_storage_is_named_and_the_days_are_completed_when_it_can_be_
 
     assert_says_what_to_do(refused, str(small_disk.folder), "Read-only file system", "give write access")
     small_disk.remount("rw")
+    again = home.run("backfill")
+    assert again.returncode == 0, again.stdout + again.stderr
+    home.assert_complete(undisturbed)
+
+
+def test_a_home_on_a_full_disk_is_named_and_the_days_are_completed_when_there_is_room(
+    small_disk: SmallDisk, prepared_mlflow: Path, undisturbed: Results
+) -> None:
+    small_disk.remount("size=8m")  # full while the first or second day runs, with both databases on it
+    home = Home(small_disk.folder / "home", prepared_mlflow)
+
+    full = home.run("backfill")
+
+    assert_says_what_to_do(full, str(home.folder), "full", "make room")
+    small_disk.remount("size=200m")
+    again = home.run("backfill")
+    assert again.returncode == 0, again.stdout + again.stderr
+    home.assert_complete(undisturbed)
+
+
+# --- the landing zone -------------------------------------------------------------------------------------------
+
+
+def test_a_landing_zone_that_vanished_is_named_and_what_was_made_of_it_stays(
+    tmp_path: Path, prepared_mlflow: Path, undisturbed: Results
+) -> None:
+    home = Home(tmp_path / "home", prepared_mlflow, landing=tmp_path / "zone")
+    away = tmp_path / "away"
+
+    home.landing.rename(away)
+    assert_says_what_to_do(home.run("backfill"), str(home.landing), "does not exist")
+    away.rename(home.landing)
+
+    backfill = home.start("backfill")
+    home.wait_for_models(2)
+    home.landing.rename(away)
+    between_days = wait_until_done(backfill)
+    assert_says_what_to_do(between_days, str(home.landing), "does not exist")
+    models_before = home.stored_days("trained_model")
+    assert 2 <= len(models_before) < len(DAYS)
+    assert_says_what_to_do(home.run("run", "--date", DAYS[0]), str(home.landing), "does not exist")
+    assert home.stored_days("trained_model") == models_before
+
+    away.rename(home.landing)
     again = home.run("backfill")
     assert again.returncode == 0, again.stdout + again.stderr
     home.assert_complete(undisturbed)

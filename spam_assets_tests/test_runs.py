@@ -150,7 +150,7 @@ def test_a_run_whose_process_died_is_failed_and_its_mlflow_run_ends_killed(
         for run in (living, dead, elsewhere)
     }
     (settings.home / "locks").mkdir()
-    (settings.home / "locks" / f"{name_of_life(dead.run_id)}.lock").touch()  # left by a process that is gone
+    (settings.home / "locks" / f"{name_of_life(dead.run_id)}.alive").touch()  # left by a process that is gone
 
     with show_life(settings, name_of_life(living.run_id)):
         assert fail_dead_runs(settings, instance) == [dead.run_id]
@@ -160,4 +160,4 @@ def test_a_run_whose_process_died_is_failed_and_its_mlflow_run_ends_killed(
     assert statuses[living.run_id] == statuses[elsewhere.run_id] == dg.DagsterRunStatus.STARTED
     assert client.get_run(runs[dead.run_id]).info.status == RUN_KILLED
     assert client.get_run(runs[living.run_id]).info.status == RUN_OPEN
-    assert not (settings.home / "locks" / f"{name_of_life(living.run_id)}.lock").exists()
+    assert list((settings.home / "locks").glob(f"{name_of_life(living.run_id)}.*")) == []

@@ -213,8 +213,8 @@ def judge_performance(
 ) -> Reason | None:
     """A reason if the champion makes more errors on the newest day, and on others of late, than on its own record.
 
-    Only days that the present champion scored count. By chance alone 10 % of days at most are below the bar and the
-    reason is given about once in 60 days, less on days of few messages.
+    Only days that the present champion scored count. By chance alone less than a tenth of the days are below the bar
+    and the reason is given once or twice in 60 days at most, less on days of few messages or of very many.
     """
     recent = [report for report in reports if report.champion_training_date == champion.training_date]
     recent = recent[-settings.performance_days :]

@@ -10,6 +10,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
+    WILL_RETRY_TAG,
 )
 
 from spam_assets.alerts import (
@@ -39,6 +40,8 @@ DEFAULT_STATUS = (
 def alert_failures_sensor(context: dg.RunFailureSensorContext) -> None:
     """Send one message for each run that fails: which days, what, why."""
     tags = context.dagster_run.tags
+    if tags.get(WILL_RETRY_TAG) == "true":
+        return
     failures = [(event.step_key or "run", say_why_failed(event)) for event in context.get_step_failure_events()]
     reason = context.failure_event.message or "the run failed"
     alert = describe_run_failure(

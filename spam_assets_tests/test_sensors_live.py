@@ -1,0 +1,137 @@
+"""The new-mail sensor in a real daemon: every day is processed as often as its content changed, whatever happens."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+
+from benchmarks.backfill import DagsterDev
+from spam_assets.day_records import read_day_records
+from spam_assets_tests.conftest import day_text, make_mail
+from spam_assets_tests.dagster_dev import kill_everything, serve
+from spam_assets_tests.homes import SLOW, Home, wait_for
+
+pytestmark = SLOW
+
+START_SENSOR = """
+mutation Start($selector: SensorSelector!) { startSensor(sensorSelector: $selector) {
+  __typename ... on Sensor { sensorState { status } } ... on PythonError { message }
+} }
+"""
+TICKS = """
+query Ticks($selector: SensorSelector!) { sensorOrError(sensorSelector: $selector) {
+  ... on Sensor { sensorState { ticks(limit: 20) { status skipReason error { message } } } }
+} }
+"""
+
+
+def selector(name: str) -> dict[str, str]:
+    return {
+        "repositoryLocationName": "spam_assets.definitions",
+        "repositoryName": "__repository__",
+        "sensorName": name,
+    }
+
+
+def turn_on(dev: DagsterDev, name: str) -> None:
+    answer = dev.ask(START_SENSOR, selector=selector(name))
+    assert answer.get("sensorState", {}).get("status") == "RUNNING", answer
+
+
+def drop(home: Home, day: str, mail: pd.DataFrame | None = None) -> Path:
+    """Land a day as a careful program does: written beside, then renamed."""
+    path = home.landing / f"training-{day}.csv"
+    beside = home.landing / f".{path.name}.partial"
+    (make_mail(day, messages=12) if mail is None else mail).to_csv(beside, index=False)
+    return beside.rename(path)
+
+
+def count_processed(home: Home) -> Counter[str]:
+    """How often each day was processed: materializations of its features."""
+    with home.open_instance() as instance:
+        records = instance.fetch_materializations(dg.AssetKey("mail_features"), limit=1000).records
+    return Counter(str(record.partition_key) for record in records)
+
+
+def wait_until_processed(home: Home, expected: Counter[str]) -> None:
+    def is_done() -> bool:
+        done = count_processed(home)
+        assert not done - expected, f"processed too often: {done - expected}"
+        return done == expected and not home.dagster_runs(statuses=[dg.DagsterRunStatus.STARTED])
+
+    wait_for(f"processing of {sum(expected.values())} days", is_done)
+
+
+def say_ticks(dev: DagsterDev, name: str) -> str:
+    ticks: Sequence[dict[str, str | None]] = dev.ask(TICKS, selector=selector(name))["sensorState"]["ticks"]
+    assert not [tick for tick in ticks if tick["status"] == "FAILURE"], ticks
+    return "\n".join(tick["skipReason"] or "" for tick in ticks)
+
+
+def test_every_day_is_processed_as_often_as_its_content_changed(home: Home) -> None:
+    for path in home.landing.iterdir():
+        path.unlink()
+    home.environment["SPAM_ASSETS_SENSOR_SECONDS"] = "1"
+    days = [day_text(offset) for offset in range(31)]
+    for day in days[:20]:
+        drop(home, day)
+    with serve(home) as dev:
+        turn_on(dev, "new_mail")
+        expected = Counter(days[:20])
+        wait_until_processed(home, expected)
+        assert len(home.dagster_runs()) <= 2  # a run for many days, not one for each
+
+        for day in days[20:25]:
+            drop(home, day)
+            time.sleep(1.5)
+        wait_for("half of the days that come one by one", lambda: len(count_processed(home)) >= 22)
+        kill_everything(dev)
+    for day in days[25:30]:
+        drop(home, day)
+        time.sleep(0.2)
+    with serve(home) as dev:
+        expected += Counter(days[20:30])
+        with_a_day_in_hand = wait_for("the days after the restart", lambda: has_all(home, days[:30]))
+        assert with_a_day_in_hand - expected == Counter() or sum((with_a_day_in_hand - expected).values()) == 1
+        expected = with_a_day_in_hand  # the day in hand when the power went may have been made twice
+
+        for day in days[3:6]:
+            drop(home, day, make_mail(day, messages=12, seed=1))
+        (home.landing / f"training-{days[7]}.csv").touch()
+        (home.landing / f"training-{days[8]}.csv").unlink()
+        whole = make_mail(days[30], messages=12).to_csv(index=False)
+        half = home.landing / f"training-{days[30]}.csv"
+        half.write_text(whole[: len(whole) // 2])
+        expected += Counter(days[3:6])
+        wait_until_processed(home, expected)
+        wait_for("word of the half file", lambda: f"{days[30]} waits" in say_ticks(dev, "new_mail"))
+        assert f"the file of {days[8]} is gone" in say_ticks(dev, "new_mail")
+        half.write_text(whole)
+        expected += Counter([days[30]])
+        wait_until_processed(home, expected)
+        time.sleep(5)
+        wait_until_processed(home, expected)
+
+        zone_elsewhere = home.landing.rename(home.landing.with_name("elsewhere"))
+        wait_for("word of the missing zone", lambda: "does not exist" in say_ticks(dev, "new_mail"))
+        zone_elsewhere.rename(home.landing)
+        time.sleep(5)
+        wait_until_processed(home, expected)
+
+    with home.open_instance() as instance:
+        raw = read_day_records(instance, "raw_mail")
+        observed = instance.fetch_observations(dg.AssetKey("raw_mail"), limit=10).records
+        reasons = {run.tags.get("spam_assets/reason", "") for run in instance.get_runs()}
+    assert sorted(raw) == days
+    assert [record.partition_key for record in observed] == [days[8]]
+    assert all("new or changed mail of" in reason for reason in reasons)
+
+
+def has_all(home: Home, days: Sequence[str]) -> Counter[str] | None:
+    if home.dagster_runs(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.QUEUED]):
+        return None
+    done = count_processed(home)
+    return done if set(days) <= set(done) else None

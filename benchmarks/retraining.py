@@ -23,10 +23,12 @@ not give on that day; `trained` is content with any training. `recall_before` is
 mail while it had learnt none, `recall_after` from then to the campaign's 15th day, `recall_after_daily` that of daily
 training on the same days.
 
-The settings of the rule were chosen on days 11 to 45 of the SpamAssassin corpus; days 46 to 81 are held out and shown
-apart. One thing was decided after a look at them: that new words of ham are no reason, because they gave an alarm
-on day 67 without harm. A campaign starts where each of its first two days has 6 spam or more, of which it takes 2 or
-more; from day 70 on the corpus has no such days.
+The settings of the rule were chosen by the figures of days 11 to 45 of the SpamAssassin corpus; days 46 to 81 are held
+out and shown apart. They were looked at twice on the way, though: that new words of ham are no reason was decided
+because they gave an alarm on day 67 without harm, and the search went on (pools of one to three days, `new_share`,
+`performance_p_value`, each settled by the first half) because campaigns of few messages were answered late there. A
+campaign starts where each of its first two days has 6 spam or more, of which it takes 2 or more; from day 70 on the
+corpus has no such days.
 """
 
 from __future__ import annotations

@@ -187,6 +187,22 @@ def describe_landing_problem(day: str | None, problem: str, dagster_url: str | N
     )
 
 
+def describe_landing_problems(problems: Sequence[Alert], dagster_url: str | None = None) -> Alert:
+    """Describe the problems of many days at once: a program that does something wrong does it every day."""
+    days = sorted(alert.day for alert in problems if alert.day is not None)
+    shown = [f"{alert.day}: {alert.reason}" for alert in problems[:FAILURES_IN_FULL]]
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    return Alert(
+        kind="landing_problem",
+        title=f"The landed files of {len(days)} days from {days[0]} to {days[-1]} cannot be used",
+        day=None,
+        reason="; ".join(shown),
+        link=_asset_link(dagster_url, "raw_mail", None),
+        key="landing_problems:" + sha256("".join(alert.key for alert in problems).encode()).hexdigest()[:16],
+    )
+
+
 def _link(dagster_url: str | None, path: str) -> str | None:
     return dagster_url and f"{dagster_url.rstrip('/')}/{path}"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
@@ -22,6 +23,8 @@ from dagster._serdes import ConfigurableClassData
 from typing_extensions import Self, override
 
 BUSY_TIMEOUT_SECONDS = 60
+TRAINING_POOL = "training"
+"""As in `assets`, which this module must not import."""
 ENGINES = 32
 """Each run has a database of its own: a long-lived daemon keeps the engines of the last ones."""
 
@@ -79,12 +82,25 @@ class SharedEngineEventLogStorage(SqliteEventLogStorage):
         with self._db_lock, begin(self.conn_string_for_shard(shard)) as connection:
             yield connection
 
+    @override
+    def get_concurrency_keys(self) -> set[str]:
+        """Return the pools that have a limit, and give the pool of training its default one where it has none.
+
+        Dagster does that too late: in its first look at the queue of a fresh home, all runs of a pool would start.
+        """
+        pools = super().get_concurrency_keys()
+        if TRAINING_POOL not in pools and self.initialize_concurrency_limit_to_default(TRAINING_POOL):
+            pools = {*pools, TRAINING_POOL}
+        return pools
+
 
 class SharedEngineStorage(DagsterSqliteStorage):
     """What `dagster.yaml` names."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super().__init__(base_dir, inst_data)
+        DagsterStorage.__init__(self)  # not the parent's, which opens the three storages that these replace
+        self.base_dir = base_dir
+        self._inst_data = inst_data
         history = Path(base_dir, "history")
         self._run_storage = SharedEngineRunStorage.from_local(str(history))
         self._event_log_storage = SharedEngineEventLogStorage(str(history / "runs"))

@@ -77,8 +77,9 @@ class Home:
 
     def __init__(self, folder: Path, prepared_mlflow: Path, **settings: Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True)
         self.landing = settings.get("landing", folder / "landing")
-        self.landing.mkdir(parents=True)
+        self.landing.mkdir()
         for day in DAYS:
             make_mail(day).to_csv(self.landing / f"training-{day}.csv", index=False)
         shutil.copy(prepared_mlflow, folder / "mlflow.db")
@@ -163,7 +164,9 @@ class Home:
         for asset in STORED:
             assert self.stored_days(asset) == DAYS
         assert [run.info.run_name for run in self.mlflow_runs() if run.info.status == RUN_OPEN] == []
-        versions = [(version.training_date, version.data_version) for version in ModelRegistry(self.settings).versions()]
+        versions = [
+            (version.training_date, version.data_version) for version in ModelRegistry(self.settings).versions()
+        ]
         assert sorted(versions) == sorted(undisturbed.data_versions["trained_model"].items())
 
     def assert_no_event_tells_of_a_locked_database(self) -> None:

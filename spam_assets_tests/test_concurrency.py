@@ -35,9 +35,7 @@ def test_commands_over_the_same_days_at_once_do_not_collide(home: Home, undistur
     assert_nothing_collided(home, undisturbed)
 
 
-def test_ui_backfills_and_a_command_over_the_same_days_at_once_do_not_collide(
-    home: Home, undisturbed: Results
-) -> None:
+def test_ui_backfills_and_a_command_over_the_same_days_at_once_do_not_collide(home: Home, undisturbed: Results) -> None:
     with serve(home) as dev:
         training = [launch(dev, DAYS), launch(dev, DAYS)]
         mail_only = launch(dev, DAYS, MAIL_ASSETS)

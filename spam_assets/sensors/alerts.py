@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import dagster as dg
@@ -19,6 +19,7 @@ from spam_assets.alerts import (
     AlertError,
     describe_decision_alert,
     describe_landing_problem,
+    describe_landing_problems,
     describe_missing_mail,
     describe_run_failure,
 )
@@ -26,7 +27,12 @@ from spam_assets.partitions import SETTINGS
 from spam_assets.settings import Settings
 
 MISSING_MAIL_GRACE_HOURS = 6.0
-DECISIONS_PER_TICK = 500
+EVENTS_PER_PAGE = 500
+SECONDS_FOR_SENDING = 15.0
+"""Of one tick; Dagster gives it a minute, and a message to channels that hang takes half of one."""
+SILENT_RUN_SECONDS = 3600.0
+"""A run that goes on is waited for until it has decided nothing for so long."""
+PROBLEMS_IN_FULL = 3
 KEYS_REMEMBERED = 100
 ZONE_KEY = "landing_problem:zone"
 DEFAULT_STATUS = (
@@ -36,22 +42,50 @@ DEFAULT_STATUS = (
 )
 
 
-@dg.run_failure_sensor(name="alert_failures", default_status=DEFAULT_STATUS)
-def alert_failures_sensor(context: dg.RunFailureSensorContext) -> None:
-    """Send one message for each run that fails: which days, what, why."""
-    tags = context.dagster_run.tags
-    if tags.get(WILL_RETRY_TAG) == "true":
-        return
-    failures = [(event.step_key or "run", say_why_failed(event)) for event in context.get_step_failure_events()]
-    reason = context.failure_event.message or "the run failed"
-    alert = describe_run_failure(
-        context.dagster_run.run_id,
-        context.dagster_run.job_name,
-        list_days_of_run(tags),
-        failures or [("run", reason)],
+# Dagster's own run_failure_sensor goes on to the next run when a message could not be sent, and leaves out runs of the
+# command line.
+@dg.sensor(name="alert_failures", minimum_interval_seconds=SETTINGS.sensor_seconds, default_status=DEFAULT_STATUS)
+def alert_failures_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Send one message for each run that fails: which days, what, why. The cursor is the last failure that was told."""
+    if not (context.cursor or "").isdigit():  # turned on just now
+        newest = context.instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
+        return dg.SensorResult(skip_reason="watching from now on", cursor=str(newest[0].storage_id if newest else 0))
+    last_seen = int(context.cursor or 0)
+    failures = list(find_failures(context.instance, last_seen))
+    sending = send_alerts(SETTINGS, [alert for _, alert in failures if alert is not None])
+    for event_id, alert in failures:
+        if alert is not None and alert.key not in sending.told:
+            break
+        last_seen = event_id
+    return dg.SensorResult(skip_reason=sending.say(), cursor=str(last_seen))
+
+
+def find_failures(instance: dg.DagsterInstance, last_seen: int) -> Iterator[tuple[int, Alert | None]]:
+    """Yield the failures of runs since an event id, oldest first, each with what to tell about it, if anything."""
+    filters = dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=last_seen)
+    for record in instance.fetch_run_status_changes(filters, limit=EVENTS_PER_PAGE, ascending=True).records:
+        event = record.event_log_entry.dagster_event
+        run = instance.get_run_by_id(record.event_log_entry.run_id)
+        alert = describe_failure(instance, run, event.message if event else None) if run is not None else None
+        yield record.storage_id, alert
+
+
+def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str | None) -> Alert | None:
+    """Return what to tell about a failed run; None where it is tried again and no day has failed."""
+    failures = [
+        (entry.dagster_event.step_key or "run", say_why_failed(entry.dagster_event))
+        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+        if entry.dagster_event is not None
+    ]
+    if run.tags.get(WILL_RETRY_TAG) == "true" and not failures:  # the next try leaves out days that failed
+        return None
+    return describe_run_failure(
+        run.run_id,
+        run.job_name,
+        list_days_of_run(run.tags),
+        failures or [("run", reason or "the run failed")],
         SETTINGS.dagster_url,
     )
-    AlertChannels.from_settings(SETTINGS).send(alert)
 
 
 def say_why_failed(event: dg.DagsterEvent) -> str:
@@ -76,29 +110,72 @@ def alerts_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         newest = context.instance.fetch_materializations(dg.AssetKey("registered_model"), limit=1).records
         state = AlertState(newest[0].storage_id if newest else 0, ())
         return dg.SensorResult(skip_reason="watching from now on", cursor=state.to_cursor())
-    landing, zone_answers = find_landing_alerts(SETTINGS, time.time())
-    decisions, last_seen = find_decisions(context.instance, state.last_seen)
+    now_seconds = time.time()
+    landing, zone_answers = find_landing_alerts(SETTINGS, now_seconds)
     if zone_answers:
         state = state.without(ZONE_KEY)
-    channels = AlertChannels.from_settings(SETTINGS)
-    sent: list[str] = []
-    for alert in [*landing, *decisions]:
-        if alert.key in state.keys:
-            continue
+    news = join_problems([alert for alert in landing if alert.key not in state.keys])
+    decisions, last_seen = find_decisions(context.instance, state.last_seen, now_seconds)
+    sending = send_alerts(SETTINGS, [*news, *(alert for _, alert in decisions)])
+    for alert, keys in news.items():
+        if alert.key in sending.told:
+            state = state.with_keys(keys)
+    for event_id, alert in decisions:
+        if alert.key not in sending.told:
+            break
+        state = replace(state, last_seen=event_id)
+    else:
+        state = replace(state, last_seen=last_seen)
+    state = state.forget_old({alert.key for alert in landing})
+    return dg.SensorResult(skip_reason=sending.say(), cursor=state.to_cursor())
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What became of the messages of a tick.
+
+    Attributes:
+        told: keys of the alerts that are done with.
+        titles: of those that somebody got; the others are of kinds that nobody wants.
+        troubles: what did not go well, one sentence each.
+    """
+
+    told: frozenset[str]
+    titles: tuple[str, ...]
+    troubles: tuple[str, ...]
+
+    def say(self) -> str:
+        """Return what happened as the sentence of a tick."""
+        return "; ".join([*self.titles, *self.troubles]) or "nothing to tell"
+
+
+def send_alerts(settings: Settings, alerts: Iterable[Alert]) -> Sending:
+    """Send alerts in order until one reaches nobody or the time is up; the rest is for the next tick."""
+    channels = AlertChannels.from_settings(settings)
+    deadline = time.monotonic() + SECONDS_FOR_SENDING
+    told: list[str] = []
+    titles: list[str] = []
+    troubles: list[str] = []
+    for alert in alerts:
+        if time.monotonic() > deadline:
+            troubles.append("the other messages follow at the next look")
+            break
         try:
-            channels.send(alert)
+            was_sent = bool(channels.send(alert))
         except AlertError as error:
-            if not error.sent:  # told nobody: try again at the next tick, from here
-                return dg.SensorResult(skip_reason=str(error), cursor=state.to_cursor())
-        state = state.with_key(alert.key)
-        sent.append(alert.title)
-    state = replace(state, last_seen=last_seen)
-    return dg.SensorResult(skip_reason="; ".join(sent) or "nothing to tell", cursor=state.to_cursor())
+            troubles.append(str(error))
+            if not error.sent:
+                break
+            was_sent = True  # again it would reach somebody twice
+        told.append(alert.key)
+        if was_sent:
+            titles.append(alert.title)
+    return Sending(frozenset(told), tuple(titles), tuple(dict.fromkeys(troubles)))
 
 
 @dataclass(frozen=True)
 class AlertState:
-    """What the alerts sensor has told: decisions up to an event id, and the keys of the last alerts."""
+    """What the alerts sensor has told: decisions up to an event id, and the keys of the last alerts about mail."""
 
     last_seen: int
     keys: tuple[str, ...]
@@ -115,45 +192,86 @@ class AlertState:
         """Return the state as text."""
         return json.dumps({"last_seen": self.last_seen, "keys": self.keys})
 
-    def with_key(self, key: str) -> "AlertState":
-        """Return the state after an alert was sent."""
-        return replace(self, keys=(*self.keys, key)[-KEYS_REMEMBERED:])
+    def with_keys(self, keys: Iterable[str]) -> "AlertState":
+        """Return the state after alerts were sent."""
+        return replace(self, keys=(*self.keys, *keys))
 
     def without(self, key: str) -> "AlertState":
         """Return the state after what an alert was about has ended."""
         return replace(self, keys=tuple(known for known in self.keys if known != key))
 
+    def forget_old(self, current: Collection[str]) -> "AlertState":
+        """Return the state with all that is still the matter, and the last keys of what is not."""
+        past = set([key for key in self.keys if key not in current][-KEYS_REMEMBERED:])
+        return replace(self, keys=tuple(key for key in self.keys if key in current or key in past))
 
-def find_decisions(instance: dg.DagsterInstance, last_seen: int) -> tuple[list[Alert], int]:
-    """Return an alert for the last decision of every run since an event id, oldest first, and the newest event id.
 
-    A backfill decides about hundreds of candidates of the past; what counts is what came out.
+def find_decisions(
+    instance: dg.DagsterInstance, last_seen: int, now_seconds: float
+) -> tuple[list[tuple[int, Alert]], int]:
+    """Return what to tell about decisions on candidates since an event id, oldest first.
+
+    A backfill decides about hundreds of candidates of the past; what counts is what came out. So there is one alert
+    for each run, about its last decision, and from the first decision of a run that goes on everything waits.
+
+    Returns:
+        Event id and alert, by the last decision of every run; and the newest event id that was looked at.
     """
-    filters = dg.AssetRecordsFilter(dg.AssetKey("registered_model"), after_storage_id=last_seen)
-    page = instance.fetch_materializations(filters, limit=DECISIONS_PER_TICK, ascending=True)
-    by_run: dict[str, Alert] = {}
-    for record in page.records:
+    records = list(_read_decisions(instance, last_seen))
+    last_of_run = {record.run_id: record for record in records}
+    open_runs = {
+        run_id
+        for run_id, record in last_of_run.items()
+        if now_seconds - record.timestamp < SILENT_RUN_SECONDS
+        and (run := instance.get_run_by_id(run_id)) is not None
+        and not run.is_finished
+    }
+    found: dict[str, tuple[int, Alert]] = {}
+    for record in records:
+        if record.run_id in open_runs:
+            break
         last_seen = record.storage_id
         materialization = record.asset_materialization
         if materialization is None or "promoted" not in materialization.metadata:
             continue
         values = {name: value.value for name, value in materialization.metadata.items()}
-        by_run.pop(record.run_id, None)
-        by_run[record.run_id] = describe_decision_alert(
+        alert = describe_decision_alert(
             record.partition_key or "",
             int(str(values["model_version"])),
             promoted=bool(values["promoted"]),
             reason=str(values["reason"]),
             dagster_url=SETTINGS.dagster_url,
         )
-    return list(by_run.values()), last_seen
+        found.pop(record.run_id, None)
+        found[record.run_id] = (record.storage_id, alert)
+    return list(found.values()), last_seen
+
+
+def _read_decisions(instance: dg.DagsterInstance, last_seen: int) -> Iterator[dg.EventLogRecord]:
+    filters = dg.AssetRecordsFilter(dg.AssetKey("registered_model"), after_storage_id=last_seen)
+    cursor: str | None = None
+    while True:
+        page = instance.fetch_materializations(filters, limit=EVENTS_PER_PAGE, cursor=cursor, ascending=True)
+        yield from page.records
+        if not page.has_more:
+            return
+        cursor = page.cursor
+
+
+def join_problems(alerts: Sequence[Alert]) -> dict[Alert, tuple[str, ...]]:
+    """Return alerts with the keys of what each tells: landing problems of many days are one message."""
+    problems = [alert for alert in alerts if alert.kind == "landing_problem" and alert.day is not None]
+    if len(problems) <= PROBLEMS_IN_FULL:
+        return {alert: (alert.key,) for alert in alerts}
+    others = {alert: (alert.key,) for alert in alerts if alert not in problems}
+    return {describe_landing_problems(problems, SETTINGS.dagster_url): tuple(alert.key for alert in problems), **others}
 
 
 def find_landing_alerts(settings: Settings, now_seconds: float) -> tuple[list[Alert], bool]:
     """Return what is wrong with the landing zone, and whether it answered."""
     from spam_assets.mail.errors import LandingError
     from spam_assets.mail.landing import LandingZone, select_training_files
-    from spam_assets.mail.watching import find_missing_mail
+    from spam_assets.mail.watching import QUIET_SECONDS, find_missing_mail
 
     try:
         files = LandingZone(settings.landing_url).list_files()
@@ -162,7 +280,9 @@ def find_landing_alerts(settings: Settings, now_seconds: float) -> tuple[list[Al
     found = []
     for day, landed in files.items():
         training = select_training_files(landed)
-        if len(training) > 1:
+        # While a day is landed again in another format there are two files for a moment.
+        changed_seconds = max((file.modified_seconds or 0.0 for file in training), default=0.0)
+        if len(training) > 1 and now_seconds - changed_seconds >= QUIET_SECONDS:
             names = " and ".join(file.name for file in training)
             problem = f"there are {names}; keep one and remove the other"
             found.append(describe_landing_problem(day, problem, settings.dagster_url))

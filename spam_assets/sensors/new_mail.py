@@ -1,8 +1,8 @@
 """New mail: run the days whose landing file is new or has new content.
 
-The sensor's cursor is the fingerprint of an index of the landing zone, which is stored beside the assets: the cursor
-stays small however many days there are, and a tick that dies leaves cursor and index as they were. Which days to run
-is decided by `mail.watching`.
+The sensor's cursor is the fingerprint of an index of the landing zone, which is stored beside the assets, and how often
+that changed: the cursor stays small however many days there are, and a tick that dies leaves cursor and index as they
+were. Which days to run is decided by `mail.watching`.
 """
 
 import hashlib
@@ -54,7 +54,8 @@ def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
             covers=lambda day: first <= day <= last,
         )
         is_new = plan.index is not known or not cursor
-        new_cursor = store.save(plan.index, keep=cursor) if is_new else cursor
+        fingerprint, changes = read_cursor(cursor)
+        new_cursor = f"{store.save(plan.index, keep=fingerprint)}:{changes + 1}" if is_new else cursor
     except LandingError as error:
         return dg.SkipReason(str(error))
     requests = list(request_days(plan, cursor))
@@ -73,6 +74,12 @@ def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     )
 
 
+def read_cursor(cursor: str) -> tuple[str, int]:
+    """Return the index's fingerprint and how often it changed. The zone may come back to a state that it had."""
+    fingerprint, _, changes = cursor.partition(":")
+    return fingerprint, int(changes or 0)
+
+
 def recall_index(store: "IndexStore", cursor: str, instance: dg.DagsterInstance) -> "LandingIndex":
     """Return what was known when the cursor was set; without one, what days ran with, so that none runs again."""
     from spam_assets.mail.index_store import IndexMissing
@@ -80,7 +87,7 @@ def recall_index(store: "IndexStore", cursor: str, instance: dg.DagsterInstance)
 
     if cursor:
         try:
-            return store.load(cursor)
+            return store.load(read_cursor(cursor)[0])
         except IndexMissing:
             pass  # someone cleared the storage; what ran is known to Dagster as well
     records = read_day_records(instance, "raw_mail")

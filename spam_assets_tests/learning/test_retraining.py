@@ -292,6 +292,19 @@ def test_a_small_difference_among_very_many_messages_is_no_drift():
     assert kinds_of(decide([*many, report(1, spam=10**6, spam_scores=spread(10**6, 0.3))])) == ["drift"]
 
 
+def test_a_large_difference_among_few_messages_may_be_chance_and_is_no_drift():
+    newest = report(1, ham=5, spam=10, missed=0, spam_scores=spread(10, 0.3))  # 62 of 100 pairs
+    assert kinds_of(decide([OLD[0], newest])) == []
+    assert kinds_of(decide([*OLD, newest])) == ["drift"]
+
+
+def test_mail_is_compared_with_the_last_two_weeks_of_mail_only():
+    long_ago = [report(-number, champion="2030-02-01", spam_scores=spread(20, 0.4)) for number in range(15, 100)]
+    newest = report(1, spam_scores=spread(20, 0.4))
+    assert kinds_of(decide([*long_ago, *OLD, newest])) == ["drift"]
+    assert kinds_of(decide([*long_ago, newest])) == []
+
+
 def test_small_days_are_added_up():
     small = [report(number, ham=10, spam=5, missed=0, spam_scores=spread(5, 0.4)) for number in (1, 2, 3)]
     assert kinds_of(decide([*OLD, *small[:1]])) == []

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
-from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
@@ -98,7 +97,7 @@ class SharedEngineStorage(DagsterSqliteStorage):
     """What `dagster.yaml` names."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        DagsterStorage.__init__(self)  # not the parent's, which opens the three storages that these replace
+        super(DagsterSqliteStorage, self).__init__()  # not the parent's, which opens the three storages that these replace
         self.base_dir = base_dir
         self._inst_data = inst_data
         history = Path(base_dir, "history")

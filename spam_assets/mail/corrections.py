@@ -10,7 +10,7 @@ import pandas as pd
 
 from spam_assets.mail.columns import BODY, LABEL, LABELS, MESSAGE_ID, RAW, RECIPIENTS, SENDER, SUBJECT
 from spam_assets.mail.errors import LandingError
-from spam_assets.mail.landing_files import decode_text, read_csv_rows
+from spam_assets.mail.landing_files import decode_utf8, read_csv_rows
 from spam_assets.mail.mail_frame import derive_message_ids, is_missing, make_ids_unique, normalise_label
 
 SHOWN_UNKNOWN_IDS: Final = 20
@@ -55,7 +55,7 @@ def read_corrections(content: bytes, name: str) -> dict[str, str]:
     """
     if not content:
         raise LandingError(f"{name} is empty; land it again with the header message_id,label, or remove it.")
-    rows = read_csv_rows(io.StringIO(decode_text(content, name), newline=""), name)
+    rows = read_csv_rows(io.StringIO(decode_utf8(content, name), newline=""), name)
     line, cells = next(rows, (1, []))
     header = [cell.strip() for cell in cells]
     if header.count(MESSAGE_ID) != 1 or header.count(LABEL) != 1:

@@ -100,7 +100,8 @@ def _decompress(content: bytes, name: str) -> bytes:
     return b"".join(pieces)
 
 
-def decode_text(content: bytes, name: str) -> str:
+def decode_utf8(content: bytes, name: str) -> str:
+    """Return the text of a file; raises LandingError with the line of the first byte that is not UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -154,7 +155,7 @@ def _refuse_nul(lines: Iterable[str], name: str) -> Iterator[str]:
 
 
 def _read_csv(content: bytes, name: str) -> Columns:
-    rows = read_csv_rows(io.StringIO(decode_text(content, name), newline=""), name)
+    rows = read_csv_rows(io.StringIO(decode_utf8(content, name), newline=""), name)
     header = [cell.strip() for cell in next(rows, (1, []))[1]]
     check_header(header, name)
     return arrange_csv_cells(header, [row for _, row in rows])
@@ -172,7 +173,7 @@ def arrange_csv_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> C
 def _read_jsonl(content: bytes, name: str) -> Columns:
     records: list[dict[str, Any]] = []
     header: dict[str, None] = {}
-    for number, line in enumerate(decode_text(content, name).split("\n"), start=1):
+    for number, line in enumerate(decode_utf8(content, name).split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -16,6 +16,7 @@ from spam_assets.data_versions import fingerprint_features, fingerprint_frame, f
 from spam_assets.day_records import SKIPPED_TAG, SOURCE_TAG, fingerprint_source, fingerprint_training
 from spam_assets.io_managers import WINDOW_DAYS, WindowOfDays
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
+from spam_assets.locks import TRAINING_POOL
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
 from spam_assets.mail.errors import LandingError, LandingFileMissing
 from spam_assets.mail.landing import LandingZone
@@ -35,9 +36,6 @@ from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.resources import MailHistory, TrainingWindow
 from spam_assets.tracking import CHAMPION, ModelRegistry, TrainingMlFlow
 
-TRAINING_POOL = "training"
-"""Runs that train wait for each other: see docs/backfills.md."""
-
 
 def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Return `dg.asset` with what all assets have in common."""
@@ -52,10 +50,21 @@ def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefin
     return define
 
 
-FEATURES_WINDOW = dg.AssetIn(
-    "mail_features",
-    partition_mapping=dg.TimeWindowPartitionMapping(start_offset=1 - SETTINGS.window_days),
-    metadata={WINDOW_DAYS: SETTINGS.window_days},
+FEATURES_WINDOW = dg.AssetIn("mail_features", metadata={WINDOW_DAYS: SETTINGS.window_days})
+training_window = dg.AssetSpec(
+    "training_window",
+    partitions_def=DAYS,
+    deps=["mail_features"],
+    group_name="learning",
+    owners=[SETTINGS.owner],
+    description=(
+        "Each day as the windows of models see it: observed, with its data version, whenever `mail_features` is made. "
+        "It is here so that Dagster knows which models are out of date when an old day changes; "
+        "a direct dependency on a window of `mail_features` would make a backfill of one day train all later ones."
+    ),
+)
+WINDOW_OF_DAYS = dg.AssetDep(
+    training_window, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=1 - SETTINGS.window_days)
 )
 NOTHING = "nothing"
 """Data version of a day that made nothing."""
@@ -69,7 +78,10 @@ def make_nothing(context: dg.AssetExecutionContext, reason: str, source: str = "
     context.log.warning(reason)
     layer = context.job_def.asset_layer
     made_from_this = dg.AssetSelection.assets(context.asset_key).downstream().resolve(layer.asset_graph)
-    for key in sorted(made_from_this & set(layer.executable_asset_keys)):
+    wanted = made_from_this & set(layer.executable_asset_keys)
+    for key in layer.asset_graph.toposorted_asset_keys:
+        if key not in wanted:
+            continue
         context.log_event(
             dg.AssetMaterialization(
                 key,
@@ -134,15 +146,19 @@ def validated_mail(context: dg.AssetExecutionContext, raw_mail: pd.DataFrame) ->
     io_manager_key="features",
     code_version=FEATURES_VERSION,
 )
-def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult[Any]]:
+def mail_features(
+    context: dg.AssetExecutionContext, validated_mail: pd.DataFrame
+) -> Iterator[dg.MaterializeResult[Any]]:
     """The day's mail as sparse hashed features, computed once however many windows read them."""
     from spam_assets.learning.features import featurize_mail
 
     features = featurize_mail(validated_mail)
+    version = fingerprint_features(features)
+    context.log_event(
+        dg.AssetObservation(training_window.key, partition=context.partition_key, tags={DATA_VERSION_TAG: version})
+    )
     yield dg.MaterializeResult(
-        value=features,
-        metadata=describe_features(features),
-        data_version=dg.DataVersion(fingerprint_features(features)),
+        value=features, metadata=describe_features(features), data_version=dg.DataVersion(version)
     )
 
 
@@ -151,6 +167,7 @@ def mail_features(validated_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult
     kinds={"numba", "mlflow"},
     io_manager_key="models",
     ins={"mail_features": FEATURES_WINDOW},
+    deps=[WINDOW_OF_DAYS],
     pool=TRAINING_POOL,
     code_version=MODEL_VERSION,
 )
@@ -198,6 +215,7 @@ def trained_model(
     kinds={"mlflow"},
     pool=TRAINING_POOL,
     ins={"mail_features": FEATURES_WINDOW},
+    deps=[WINDOW_OF_DAYS],
 )
 def registered_model(
     context: dg.AssetExecutionContext,

@@ -1,9 +1,13 @@
 """`spam-assets`: the person's front door. Parses, calls, prints; Dagster and MLflow are imported only where used."""
 
+import errno
 import gc
 import logging
 import os
+import sqlite3
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
@@ -30,6 +34,8 @@ ARCHIVE_AGE = timedelta(days=31)
 """Mail whose newest day is older than this is an archive: the partitions then end with it."""
 
 DAYS_PER_RUN = 100
+REFUSED_WRITES = ("disk is full", "readonly database", "disk I/O error", "unable to open database file")
+"""What SQLite says where the home folder cannot be written."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -69,14 +75,30 @@ def main() -> None:
         sys.exit(1)
 
 
+def _find_refused_write(error: BaseException | None) -> str | None:
+    """Return why the disk of the home folder took no more, if that is what an error comes from."""
+    while error is not None:
+        if isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in REFUSED_WRITES):
+            return str(error)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return os.strerror(error.errno)
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _say(error: Exception) -> str:
+    expected = isinstance(error, CommandError) or type(error).__module__.startswith("spam_assets")
+    if not expected and (reason := _find_refused_write(error)) is not None:
+        return (
+            f"the disk of {load_settings().home} takes no more ({reason}); make room or give write access, then repeat "
+            "this command: what was finished is kept"
+        )
     if isinstance(error, ValidationError):
         return "; ".join(
             ".".join(map(str, problem["loc"])) + ": " + problem["msg"] if problem["loc"] else problem["msg"]
             for problem in error.errors(include_url=False, include_input=False)
         )
     text = getattr(error, "description", None) or str(error) or type(error).__name__
-    expected = isinstance(error, CommandError) or type(error).__module__.startswith("spam_assets")
     return text if expected else f"{type(error).__name__}: {text} (spam-assets --debug ... shows where)"
 
 
@@ -117,7 +139,7 @@ FormatOption = Annotated[str, typer.Option("--format", help="csv, csv.gz, parque
 def land_corpus(file_format: FormatOption = "csv") -> None:
     """The SpamAssassin public corpus: 81 days of real mail from 2002 (20 MB download, kept in the home folder)."""
     settings = load_settings()
-    _finish_landing(settings, _land_corpus(settings, file_format))
+    _finish_landing(settings, _land_corpus(settings, _landing_zone(settings), file_format))
 
 
 @land.command("maildir", epilog="Example: spam-assets land maildir --ham ~/Mail/archive --spam ~/Mail/junk")
@@ -187,13 +209,13 @@ def _land_messages(messages: "Iterable[LabelledMessage]", file_format: str) -> N
     _finish_landing(settings, summary)
 
 
-def _land_corpus(settings: Settings, file_format: str) -> "LandingSummary":
+def _land_corpus(settings: Settings, zone: "LandingZone", file_format: str = "csv") -> "LandingSummary":
     from spam_assets.mail.importers import corpus_messages, fetch_corpus, land_messages
 
     with _progress("fetching the corpus") as report:
         archives = fetch_corpus(settings.home / "cache", report)
     with _progress("landing the corpus") as report:
-        return land_messages(corpus_messages(archives), _landing_zone(settings), file_format, report)
+        return land_messages(corpus_messages(archives), zone, file_format, report)
 
 
 def _finish_landing(settings: Settings, summary: "LandingSummary") -> None:
@@ -213,6 +235,78 @@ def _finish_landing(settings: Settings, summary: "LandingSummary") -> None:
     )
 
 
+@app.command(epilog="Example: spam-assets replay --days 20 --every 10")
+def replay(
+    days: Annotated[int, typer.Option(min=1, help="How many days land.")] = 10,
+    every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Seconds from one day to the next.")] = 30,
+) -> None:
+    """Land the next days of the SpamAssassin corpus one by one, as a mail server would, to see the sensors work."""
+    settings = load_settings()
+    corpus = _stage_corpus(settings)
+    zone = _landing_zone(settings)
+    corpus_days = corpus.days()
+    left = sorted(set(corpus_days) - set(zone.days()))
+    if left:
+        _cover_days(settings, corpus_days[0], corpus_days[-1])
+    count = 0
+    try:
+        for day in left[:days]:
+            if count:
+                time.sleep(every)
+            mail = corpus.read(day).frame
+            zone.write(day, mail)
+            count += 1
+            out.print(f"{day} landed: {len(mail)} messages, {(mail['label'] == 'spam').sum()} spam", soft_wrap=True)
+    except KeyboardInterrupt:
+        out.print(f"stopped after {count} days; the same command goes on", soft_wrap=True)
+        raise typer.Exit(130) from None
+    if count == len(left):
+        out.print(
+            f"no day of the corpus is left: all {len(corpus_days)} have landed in {settings.landing_url}",
+            soft_wrap=True,
+        )
+    else:
+        still_left = f"{len(left) - count} days of the corpus are left; the same command goes on with {left[count]}"
+        out.print(still_left, soft_wrap=True)
+
+
+def _stage_corpus(settings: Settings) -> "LandingZone":
+    """Return the corpus as a landing zone of its own, which is made once."""
+    from spam_assets.mail.landing import LandingZone
+
+    folder = settings.home / "cache" / "corpus-days"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(prefix=".corpus-days-", dir=_make_folder(folder.parent)) as beside:
+            _land_corpus(settings, LandingZone(f"{beside}/days"))
+            Path(beside, "days").rename(folder)
+    return LandingZone(str(folder))
+
+
+def _make_folder(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _cover_days(settings: Settings, first: str, last: str) -> None:
+    """Make the partitions cover days that are about to land, and say so."""
+    from spam_assets.home import widen_day_range
+
+    first_day, last_day = date.fromisoformat(first), date.fromisoformat(last)
+    is_wider = widen_day_range(settings, first_day, last_day, open_ended=False)
+    now = load_settings()
+    if now.start_date > first_day or (now.end_date is not None and now.end_date < last_day):
+        raise CommandError(
+            f"SPAM_ASSETS_START_DATE or SPAM_ASSETS_END_DATE leaves out days of {first} to {last}, so sensors do "
+            "not see; take both out of the environment and .env"
+        )
+    if is_wider:
+        out.print(
+            f"the partitions now cover {first} to {last}; if dagster dev or spam-assets ui is running, reload the code "
+            "location in its UI (Deployment) or start it again",
+            soft_wrap=True,
+        )
+
+
 # --- running ----------------------------------------------------------------------------------------------------
 
 
@@ -223,7 +317,7 @@ def _open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
 
     settings = load_settings()
     for library in ("dagster", "mlflow", "alembic"):  # what matters is printed here or stands in the event log
-        logging.getLogger(library).setLevel(logging.ERROR)
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     prepare_home(settings)
     from dagster import DagsterInstance
 
@@ -347,7 +441,7 @@ def demo() -> None:
 
     settings = load_settings()
     if not _landing_zone(settings).days():
-        _finish_landing(settings, _land_corpus(settings, "csv"))
+        _finish_landing(settings, _land_corpus(settings, _landing_zone(settings)))
     else:
         out.print(f"mail has landed in {settings.landing_url} already")
         landed = _landing_zone(settings).days()
@@ -505,6 +599,15 @@ def verify() -> None:
     if faults:
         raise CommandError(f"{len(faults)} stored things are not as recorded, see above")
     out.print("everything stored is as recorded")
+
+
+@app.command("test-alerts", epilog="Example: spam-assets test-alerts")
+def send_test_alerts() -> None:
+    """Send a test message through every channel that is configured, whatever SPAM_ASSETS_ALERT_ON says."""
+    from spam_assets.alerts import send_test_alert
+
+    for name in send_test_alert(load_settings()):
+        out.print(f"sent to {name}")
 
 
 @app.command(epilog="Example: spam-assets ui")

@@ -19,11 +19,12 @@ from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorag
 from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
+from filelock import FileLock
 from typing_extensions import Self, override
 
+from spam_assets.locks import TRAINING_POOL
+
 BUSY_TIMEOUT_SECONDS = 60
-TRAINING_POOL = "training"
-"""As in `assets`, which this module must not import."""
 ENGINES = 32
 """Each run has a database of its own: a long-lived daemon keeps the engines of the last ones."""
 
@@ -97,13 +98,17 @@ class SharedEngineStorage(DagsterSqliteStorage):
     """What `dagster.yaml` names."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
-        super(DagsterSqliteStorage, self).__init__()  # not the parent's, which opens the three storages that these replace
+        # Not the parent's, which opens the three storages that these replace.
+        super(DagsterSqliteStorage, self).__init__()  # type: ignore[no-untyped-call]
         self.base_dir = base_dir
         self._inst_data = inst_data
         history = Path(base_dir, "history")
-        self._run_storage = SharedEngineRunStorage.from_local(str(history))
-        self._event_log_storage = SharedEngineEventLogStorage(str(history / "runs"))
-        self._schedule_storage = SharedEngineScheduleStorage.from_local(str(Path(base_dir, "schedules")))
+        history.mkdir(parents=True, exist_ok=True)
+        # Two processes that create the files at once leave them with two schema versions, and no later one opens them.
+        with FileLock(Path(base_dir, "storage.lock")):
+            self._run_storage = SharedEngineRunStorage.from_local(str(history))
+            self._event_log_storage = SharedEngineEventLogStorage(str(history / "runs"))
+            self._schedule_storage = SharedEngineScheduleStorage.from_local(str(Path(base_dir, "schedules")))
 
     @classmethod
     @override

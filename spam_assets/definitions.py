@@ -14,6 +14,7 @@ from spam_assets.assets import (
     raw_mail,
     registered_model,
     trained_model,
+    training_window,
     validated_mail,
 )
 from spam_assets.checks import raw_mail_quality
@@ -24,7 +25,15 @@ from spam_assets.resources import build_resources
 from spam_assets.sensors import SCHEDULES, SENSORS
 
 defs = dg.Definitions(
-    assets=[raw_mail, validated_mail, mail_features, trained_model, registered_model, champion_report],
+    assets=[
+        raw_mail,
+        validated_mail,
+        mail_features,
+        training_window,
+        trained_model,
+        registered_model,
+        champion_report,
+    ],
     asset_checks=[raw_mail_quality],
     jobs=[train_job, mail_job, retrain_job],
     schedules=SCHEDULES,

@@ -8,6 +8,7 @@ asset body, an IO manager and a check only ever see one partition; the next day 
 one; the run fails at the end when any day failed.
 """
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ from dagster._core.storage.tags import (
     PARTITION_NAME_TAG,
     RETRY_NUMBER_TAG,
 )
+from dagster_shared.error import SerializableErrorInfo
 from typing_extensions import override
 
 from spam_assets.locks import show_life
@@ -88,6 +90,14 @@ def read_day(event: DagsterEvent) -> str | None:
     return str(value.value) if value is not None else None
 
 
+def say_root_cause(error: SerializableErrorInfo) -> str:
+    """Return what an event's error says in the end, without the name of an exception of ours."""
+    while error.cause is not None:
+        error = error.cause
+    message = error.message.strip()
+    return message.partition(": ")[2] if message.startswith("spam_assets.") else message
+
+
 class DayByDayExecutor(Executor):
     """Executes a run in its own process, one day of its range after the other."""
 
@@ -98,6 +108,9 @@ class DayByDayExecutor(Executor):
 
     @override
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        # As in `cli.main`: what Dagster and MLflow import stays, and looking through it for garbage is a waste.
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 50)
         with show_life(SETTINGS, name_of_life(plan_context.run_id)):
             yield from self._execute_days(plan_context, execution_plan)
 

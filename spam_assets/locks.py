@@ -8,6 +8,9 @@ from filelock import FileLock, Timeout
 
 from spam_assets.settings import Settings
 
+TRAINING_POOL = "training"
+"""Of Dagster's concurrency pools: runs that train wait for each other, see docs/backfills.md."""
+
 
 def _lock(settings: Settings, name: str) -> FileLock:
     folder = settings.home / "locks"

@@ -5,7 +5,7 @@ UI, because paths, URLs and tracking URIs may hold secrets.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
@@ -34,6 +34,8 @@ class MailHistory:
     """What earlier runs stored, for comparing a day with its past."""
 
     frames: FrameIOManager
+    _summaries: "dict[str, tuple[float, DaySummary]]" = field(default_factory=dict, repr=False)
+    """By day, with the time its file was written: a range of days would otherwise read each file four weeks long."""
 
     def last_raw_mail(self, day: str) -> "pd.DataFrame | None":
         """Return what raw_mail of a day was when the day last ran, if it ever did."""
@@ -43,11 +45,14 @@ class MailHistory:
         """Return what is worth knowing of the newest validated days before `day`, oldest first."""
         from spam_assets.mail.quality import SUMMARY_COLUMNS, TRAILING_DAYS, summarize_day
 
-        earlier = [stored for stored in self.frames.stored_days("validated_mail") if stored < day]
-        return [
-            summarize_day(self.frames.load_columns("validated_mail", past, list(SUMMARY_COLUMNS)), past)
-            for past in earlier[-TRAILING_DAYS:]
-        ]
+        earlier = [stored for stored in self.frames.stored_days("validated_mail") if stored < day][-TRAILING_DAYS:]
+        known = self._summaries
+        for past in earlier:
+            written = self.frames.path_of("validated_mail", past).stat().st_mtime
+            if past not in known or known[past][0] != written:
+                mail = self.frames.load_columns("validated_mail", past, list(SUMMARY_COLUMNS))
+                known[past] = (written, summarize_day(mail, past))
+        return [known[past][1] for past in earlier]
 
 
 @dataclass(frozen=True)

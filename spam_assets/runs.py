@@ -12,10 +12,9 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
-from dagster_shared.error import SerializableErrorInfo
 
 from spam_assets.day_records import fingerprint_training, read_day_records
-from spam_assets.executor import read_day
+from spam_assets.executor import read_day, say_root_cause
 from spam_assets.io_managers import first_day_of_window
 from spam_assets.jobs import train_job
 from spam_assets.mail.landing import LandingZone
@@ -124,17 +123,10 @@ def _note_event(outcome: DayOutcome, event: DagsterEvent) -> None:
         if failure.user_failure_data is not None and failure.user_failure_data.description:
             outcome.failures.append(failure.user_failure_data.description)
         elif failure.error is not None:
-            outcome.failures.append(f"{event.step_key}: {_say_root_cause(failure.error)}")
+            outcome.failures.append(f"{event.step_key}: {say_root_cause(failure.error)}")
     elif event.event_type == DagsterEventType.PIPELINE_FAILURE:
         # Steps that fail have spoken for themselves; what is left is what kept a day from starting, such as an
         # MLflow that does not answer.
         run_failure = event.job_failure_data
         if run_failure.failure_reason != RunFailureReason.STEP_FAILURE and run_failure.error is not None:
-            outcome.failures.append(_say_root_cause(run_failure.error))
-
-
-def _say_root_cause(error: SerializableErrorInfo) -> str:
-    while error.cause is not None:
-        error = error.cause
-    message = error.message.strip()
-    return message.partition(": ")[2] if message.startswith("spam_assets.") else message
+            outcome.failures.append(say_root_cause(run_failure.error))

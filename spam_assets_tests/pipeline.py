@@ -15,6 +15,7 @@ ALL_ASSETS = [
     assets.raw_mail,
     assets.validated_mail,
     assets.mail_features,
+    assets.training_window,
     assets.trained_model,
     assets.registered_model,
     assets.champion_report,

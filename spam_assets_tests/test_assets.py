@@ -247,6 +247,85 @@ def test_a_backfill_of_old_days_never_moves_the_champion_back(
     assert ModelRegistry(settings).aliased(CHAMPION) == champion
 
 
+MAIL = ["raw_mail", "validated_mail", "mail_features", "champion_report"]
+
+
+def test_without_a_champion_there_is_no_report_and_the_reason_is_said(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    land_day(day_text(0))
+    assert run_days(settings, instance, day_text(0), selection=MAIL).is_success
+    assert read_day_records(instance, "champion_report")[day_text(0)].skipped
+    assert reason_for_nothing(instance, "champion_report", day_text(0)) == f"there was no champion before {day_text(0)}"
+
+
+def test_a_day_is_reported_by_the_champion_before_it_also_after_newer_ones_came(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(5)]
+    for day in days:
+        land_day(day)
+    run_days(settings, instance, days[0], days[-1])
+    from spam_assets.resources import open_stores
+    from spam_assets.tracking import ModelRegistry
+
+    champions = [version.training_date for version in ModelRegistry(settings).versions() if version.was_champion]
+    assert len(champions) >= 3
+    reports = open_stores(settings).reports
+    expected = {day: max(known) for day in days if (known := [date for date in champions if date < day])}
+    assert reports.stored_days("champion_report") == sorted(expected)
+
+    def scored_by() -> dict[str, str]:
+        loaded = {day: reports.load_day("champion_report", day) for day in expected}
+        return {day: report.champion_training_date for day, report in loaded.items()}
+
+    before = read_day_records(instance, "champion_report")
+    assert scored_by() == expected
+    assert run_days(settings, instance, days[0], days[-1], selection=["champion_report"]).is_success
+    assert scored_by() == expected
+    assert read_day_records(instance, "champion_report") == before
+
+
+def test_corrections_change_labels_and_what_is_made_of_them(
+    settings: Settings, instance: dg.DagsterInstance, landing: Path, land_day: LandDay
+) -> None:
+    days = [day_text(0), day_text(1)]
+    for day in days:
+        land_day(day)
+    run_days(settings, instance, days[0], days[1], selection=MAIL)
+    assets = ("raw_mail", "validated_mail", "mail_features")
+    before = {asset: read_day_records(instance, asset) for asset in assets}
+
+    spam = [f"<{days[0]}-{number}@example.com>" for number in range(3)]
+    lines = [*(f"{message},ham" for message in spam), f"<{days[0]}-39@example.com>,ham", "<nobody@example.com>,spam"]
+    (landing / f"corrections-{days[0]}.csv").write_text("message_id,label\n" + "\n".join(lines) + "\n")
+    run_days(settings, instance, days[0], days[1], selection=MAIL)
+    for asset in assets:
+        after = read_day_records(instance, asset)
+        assert after[days[0]].data_version != before[asset][days[0]].data_version
+        assert after[days[1]] == before[asset][days[1]]
+    assert read_day_records(instance, "raw_mail")[days[0]].source != before["raw_mail"][days[0]].source
+    frames, features, _ = stores(settings)
+    labels = frames.load_day("validated_mail", days[0]).set_index("message_id")["label"]
+    assert (labels[spam] == "ham").all()
+    assert (labels == "spam").sum() == features.load_day("mail_features", days[0]).labels.sum() == 13
+    shown = metadata_of(instance, "raw_mail", days[0])
+    assert (shown["corrected_labels"], shown["corrections_of_unknown_messages"]) == ("3", "1")
+    assert "nobody@example" in shown["unknown_messages"]
+
+    (landing / f"corrections-{days[0]}.csv").unlink()
+    run_days(settings, instance, days[0], selection=MAIL)
+    assert {asset: read_day_records(instance, asset) for asset in assets} == before
+
+
+def metadata_of(instance: dg.DagsterInstance, asset: str, day: str) -> dict[str, str]:
+    """What the UI shows beside the newest materialization of a day."""
+    filters = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[day])
+    (record,) = instance.fetch_materializations(filters, limit=1).records
+    assert record.asset_materialization is not None
+    return {name: str(value.value) for name, value in record.asset_materialization.metadata.items()}
+
+
 def check_results_of_day(
     instance: dg.DagsterInstance, run: dg.DagsterRun, name: str, day: str
 ) -> dg.AssetCheckEvaluation:

@@ -56,6 +56,7 @@ def dagster_dev(tmp_path: Path, prepared_mlflow: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "SPAM_ASSETS_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+    environment["SPAM_ASSETS_SENSOR_SECONDS"] = "1"
     with (tmp_path / "dagster.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dagster", "dev", "-h", "127.0.0.1", "-p", str(port)],
@@ -126,3 +127,32 @@ def test_days_materialized_by_clicks_show_their_checks_and_the_picture(dagster_d
     page.get_by_text("Materialized", exact=False).first.wait_for()
     body = page.locator("body").inner_text()
     assert "Failed" in body
+
+
+def test_a_sensor_that_is_turned_on_by_a_click_runs_the_day_that_lands(
+    dagster_dev: str, page: "Page", tmp_path: Path
+) -> None:
+    landing = tmp_path / "home" / "landing"
+    for path in landing.iterdir():
+        path.unlink()
+    page.goto(f"{dagster_dev}/locations/spam_assets/sensors/new_mail")
+    switch = page.locator("label:has(input[type=checkbox])").first
+    switch.wait_for()
+    assert not switch.locator("input").is_checked()
+    switch.click()
+    page.wait_for_function("document.querySelector('label input[type=checkbox]').checked")
+
+    day = day_text(2)
+    beside = landing / ".beside"
+    make_mail(day).to_csv(beside, index=False)
+    beside.rename(landing / f"training-{day}.csv")
+    deadline = time.monotonic() + 120
+    while True:
+        page.goto(f"{dagster_dev}/runs")
+        page.wait_for_timeout(2 * SECONDS)
+        if page.get_by_text("Success", exact=True).count():
+            break
+        assert time.monotonic() < deadline, page.locator("body").inner_text()
+    page.locator("a[href*='/runs/']", has_text="mail_job").or_(page.locator("a[href^='/runs/']")).first.click()
+    page.get_by_text("View tags and configuration").or_(page.get_by_text("View tags and config")).first.click()
+    page.get_by_text(f"new or changed mail of {day}").first.wait_for()

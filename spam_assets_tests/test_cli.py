@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,8 +17,12 @@ import typer
 from typer.testing import CliRunner
 
 from spam_assets.cli import app, main
+from spam_assets.mail import importers
+from spam_assets.mail.landing import LandingZone
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import PROJECT, day_text, make_mail
+from spam_assets_tests.mail.test_importers import make_corpus_name, pack
+from spam_assets_tests.servers import SECRET, run_mail_server, run_webhook
 
 Done = subprocess.CompletedProcess[str]
 Call = Callable[..., Done]
@@ -164,7 +169,7 @@ def test_the_command_lists_its_commands(tmp_path: Path) -> None:
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0
-    for name in ("demo", "land", "run", "backfill", "classify", "models", "promote", "rollback", "ui"):
+    for name in ("demo", "land", "run", "backfill", "classify", "models", "promote", "rollback", "replay", "ui"):
         assert name in done.stdout
 
 
@@ -221,6 +226,126 @@ def test_a_day_on_which_nothing_landed_is_one_clear_sentence(desk: Desk) -> None
 def test_a_day_outside_of_the_partitions_is_one_clear_sentence(call: Call, tmp_path: Path) -> None:
     done = call("run", "--date", "2031-01-01", DAGSTER_HOME=str(tmp_path))
     assert_fails_with(done, "2031-01-01 is not one of the partitions", "SPAM_ASSETS_END_DATE")
+
+
+# --- replaying the corpus -----------------------------------------------------------------------------------------
+
+CORPUS_DAYS = ["2002-08-01", "2002-08-02", "2002-08-05", "2002-08-06"]
+
+
+@pytest.fixture
+def replaying(settings: Settings, desk: Desk) -> Settings:
+    """A fresh home whose cache holds a corpus of four days."""
+    corpus = LandingZone(str(settings.home / "cache" / "corpus-days"))
+    for number, day in enumerate(CORPUS_DAYS):
+        corpus.write(day, read_landed(make_mail(day, messages=10 + number)))
+    return settings
+
+
+def read_landed(mail: pd.DataFrame) -> pd.DataFrame:
+    return mail.assign(received_at=pd.to_datetime(mail["received_at"], utc=True))
+
+
+def test_replay_lands_the_next_days_of_the_corpus_oldest_first(
+    call: Call, replaying: Settings, land_day: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = {"SPAM_ASSETS_HOME": str(replaying.home)}
+    zone = LandingZone(replaying.landing_url)
+    land_day(CORPUS_DAYS[1], make_mail(CORPUS_DAYS[1]))  # has landed already, and stays as it is
+    own = (replaying.home / "landing" / f"training-{CORPUS_DAYS[1]}.csv").read_bytes()
+    done = call("replay", "--days", "2", "--every", "0", **home)
+    assert done.returncode == 0, done.stderr
+    covered, *lines = done.stdout.splitlines()
+    assert covered.startswith(f"the partitions now cover {CORPUS_DAYS[0]} to {CORPUS_DAYS[-1]}; if dagster dev")
+    assert lines == [
+        "2002-08-01 landed: 10 messages, 4 spam",
+        "2002-08-05 landed: 12 messages, 5 spam",
+        "1 days of the corpus are left; the same command goes on with 2002-08-06",
+    ]
+    assert zone.days() == CORPUS_DAYS[:3]
+    assert (replaying.home / "landing" / f"training-{CORPUS_DAYS[1]}.csv").read_bytes() == own
+    corpus = LandingZone(str(replaying.home / "cache" / "corpus-days"))
+    assert zone.read(CORPUS_DAYS[0]).sha256 == corpus.read(CORPUS_DAYS[0]).sha256
+
+    done = call("replay", "--every", "0", **home)
+    *lines, end = done.stdout.splitlines()
+    assert lines == ["2002-08-06 landed: 13 messages, 5 spam"]
+    assert end.startswith("no day of the corpus is left: all 4 have landed in ")
+    done = call("replay", **home)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert "no day of the corpus is left" in done.stdout
+
+
+def test_replay_waits_between_two_days_and_ctrl_c_ends_it_in_order(desk: Desk, replaying: Settings) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("SPAM_ASSETS_", "MLFLOW_T"))}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spam_assets", "replay", "--every", "100"], cwd=desk.folder, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**clean, "PYTHONPATH": str(PROJECT), "SPAM_ASSETS_HOME": str(replaying.home), "COLUMNS": "200"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(2)]
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert lines[1] == "2002-08-01 landed: 10 messages, 4 spam\n"
+    assert (output, errors) == ("stopped after 1 days; the same command goes on\n", "")
+    assert process.returncode == 130
+    assert LandingZone(replaying.landing_url).days() == CORPUS_DAYS[:1]
+
+
+def test_replay_refuses_to_land_days_that_no_partition_covers(call: Call, replaying: Settings) -> None:
+    done = call("replay", SPAM_ASSETS_HOME=str(replaying.home), SPAM_ASSETS_START_DATE="2002-08-03")
+    assert_fails_with(done, "SPAM_ASSETS_START_DATE", "take both out")
+    assert LandingZone(replaying.landing_url).days() == []
+
+
+def test_replay_sorts_the_archives_of_the_cache_into_days_once(
+    call: Call, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importers, "_MIN_CORPUS_MESSAGES", 20)
+    cache = settings.home / "cache"
+    cache.mkdir()
+    for name in importers._APACHE_FILES:
+        inside = name.partition("_")[2].partition(".")[0]
+        mail = [to_mbox(row) for day in CORPUS_DAYS for _, row in make_mail(f"{day}", messages=2).iterrows()]
+        raws = [raw.replace(b"Subject: ", f"Subject: {inside} ".encode()) for raw in mail]
+        pack(cache / name, {make_corpus_name(inside, number, raw): raw for number, raw in enumerate(raws)})
+    home = {"SPAM_ASSETS_HOME": str(settings.home)}
+    done = call("replay", "--days", "1", "--every", "0", **home)
+    assert "2002-08-01 landed: 10 messages, 4 spam" in done.stdout, done.stderr
+    assert sorted(path.name for path in cache.iterdir()) == sorted([*importers._APACHE_FILES, "corpus-days"])
+    for name in importers._APACHE_FILES:
+        (cache / name).unlink()
+    assert "2002-08-02 landed" in call("replay", "--days", "1", **home).stdout
+
+
+# --- alerts -------------------------------------------------------------------------------------------------------
+
+
+def test_a_test_alert_goes_to_every_channel_and_their_names_are_printed(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with run_webhook() as webhook, run_mail_server() as mail_server:
+        environment = {
+            "SPAM_ASSETS_ALERT_WEBHOOK": webhook.url,
+            "SPAM_ASSETS_ALERT_EMAIL_TO": "ops@example.com",
+            "SPAM_ASSETS_ALERT_EMAIL_FROM": "spam-assets@example.org",
+            "SPAM_ASSETS_ALERT_SMTP": mail_server.url(),
+        }
+        done = call("test-alerts", **environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "sent to the webhook\nsent to the e-mail server 127.0.0.1\n"
+        assert (len(webhook.requests), len(mail_server.mails)) == (1, 1)
+        webhook.answers = [(404, {})]
+        done = call("test-alerts", **environment)
+        assert_fails_with(done, "the webhook answers HTTP 404")
+        assert SECRET not in done.stdout + done.stderr
+
+
+def test_a_test_alert_without_a_channel_says_what_to_set(call: Call) -> None:
+    assert_fails_with(call("test-alerts"), "no alerts are configured", "SPAM_ASSETS_ALERT_WEBHOOK")
 
 
 # --- errors -------------------------------------------------------------------------------------------------------

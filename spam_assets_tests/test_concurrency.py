@@ -1,5 +1,9 @@
 """Several processes on one home folder at once: nothing is locked, lost, doubled or moved back in time."""
 
+import subprocess
+import sys
+
+from spam_assets.home import DAGSTER_YAML
 from spam_assets_tests.dagster_dev import launch, serve, wait_for_end
 from spam_assets_tests.homes import (
     DAYS,
@@ -19,6 +23,40 @@ def assert_nothing_collided(home: Home, undisturbed: Results) -> None:
     home.assert_no_event_tells_of_a_locked_database()
     home.assert_trainings_of_a_date_follow_each_other()
     home.assert_champion_never_moved_back()
+
+
+OPEN_STORES = """
+import sys
+from dagster import DagsterInstance
+import spam_assets.dagster_storage
+print("ready", flush=True)
+sys.stdin.readline()
+with DagsterInstance.get() as instance:
+    instance.get_runs()
+"""
+
+
+def test_processes_that_create_the_stores_of_a_fresh_home_at_once_do_not_break_them(home: Home) -> None:
+    home.settings.dagster_home.mkdir()
+    (home.settings.dagster_home / "dagster.yaml").write_text(DAGSTER_YAML)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPEN_STORES], env=home.environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate(timeout=100)[1] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    assert home.dagster_runs() == []
 
 
 def test_commands_over_the_same_days_at_once_do_not_collide(home: Home, undisturbed: Results) -> None:

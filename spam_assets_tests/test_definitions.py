@@ -11,8 +11,8 @@ CONTRACT = {
     "raw_mail": set(),
     "validated_mail": {"raw_mail"},
     "mail_features": {"validated_mail"},
-    "trained_model": {"mail_features", "validated_mail"},
-    "registered_model": {"trained_model", "mail_features"},
+    "trained_model": {"mail_features", "validated_mail", "training_window"},
+    "registered_model": {"trained_model", "mail_features", "training_window"},
 }
 
 

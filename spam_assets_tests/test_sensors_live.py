@@ -1,4 +1,6 @@
-"""The new-mail sensor in a real daemon: every day is processed as often as its content changed, whatever happens."""
+"""The sensors in a real daemon: every day is processed as often as its content changed, whatever happens; champions
+come by themselves; and people are told once.
+"""
 
 import time
 from collections import Counter
@@ -10,9 +12,11 @@ import pandas as pd
 
 from benchmarks.backfill import DagsterDev
 from spam_assets.day_records import read_day_records
+from spam_assets.tracking import CHAMPION, ModelRegistry
 from spam_assets_tests.conftest import day_text, make_mail
-from spam_assets_tests.dagster_dev import kill_everything, serve
-from spam_assets_tests.homes import SLOW, Home, wait_for
+from spam_assets_tests.dagster_dev import kill_everything, launch, serve, wait_for_end
+from spam_assets_tests.homes import DAYS, SLOW, Home, wait_for
+from spam_assets_tests.servers import SECRET, run_mail_server, run_webhook
 
 pytestmark = SLOW
 
@@ -135,3 +139,96 @@ def has_all(home: Home, days: Sequence[str]) -> Counter[str] | None:
         return None
     done = count_processed(home)
     return done if set(days) <= set(done) else None
+
+
+def wait_until_quiet(home: Home) -> None:
+    """Wait until no run is in progress, and then for some ticks of sensors."""
+    open_statuses = [
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+    ]
+    for _ in range(2):
+        wait_for("end of all runs", lambda: not home.dagster_runs(statuses=open_statuses))
+        time.sleep(4)
+
+
+def test_days_that_land_lead_to_a_champion_by_themselves(home: Home) -> None:
+    for path in home.landing.iterdir():
+        path.unlink()
+    home.environment["SPAM_ASSETS_SENSOR_SECONDS"] = "1"
+    registry = ModelRegistry(home.settings)
+    with serve(home) as dev:
+        turn_on(dev, "new_mail")
+        turn_on(dev, "retraining")
+        wait_for("word that there is no mail", lambda: "no mail has been featurized" in say_ticks(dev, "retraining"))
+        for day in DAYS[:4]:
+            drop(home, day, make_mail(day))
+        first = wait_for("first champion", lambda: registry.aliased(CHAMPION))
+        wait_until_quiet(home)
+        for day in DAYS[4:8]:
+            drop(home, day, make_mail(day))
+        newer = wait_for(
+            "newer champion",
+            lambda: (now := registry.aliased(CHAMPION)) and now.training_date > first.training_date and now,
+        )
+        wait_until_quiet(home)
+        say_ticks(dev, "new_mail")
+        say_ticks(dev, "retraining")
+
+    runs = home.dagster_runs()
+    assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}
+    reasons = {
+        run.tags["dagster/partition"]: run.tags["spam_assets/reason"] for run in runs if run.job_name == "retrain_job"
+    }
+    assert reasons[min(reasons)] == "there is no champion yet"
+    assert "new messages" in reasons[newer.training_date]
+    assert all("new or changed mail of" in run.tags["spam_assets/reason"] for run in runs if run.job_name == "mail_job")
+    assert {run.job_name for run in runs} == {"mail_job", "retrain_job"}
+    assert count_processed(home) == Counter(DAYS[:8])
+    with home.open_instance() as instance:
+        reports = {day: record.skipped for day, record in read_day_records(instance, "champion_report").items()}
+    assert not any(reports[day] for day in DAYS[4:8])  # a champion was there
+
+
+def test_a_failed_day_and_a_new_champion_are_told_once_on_each_channel(home: Home) -> None:
+    junk = make_mail(DAYS[1]).assign(label="junk")
+    drop(home, DAYS[1], junk)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        home.environment.pop(name, None)
+    with run_webhook() as webhook, run_mail_server() as mail_server:
+        home.environment |= {
+            "SPAM_ASSETS_SENSOR_SECONDS": "1",
+            "SPAM_ASSETS_ALERT_WEBHOOK": webhook.url,
+            "SPAM_ASSETS_ALERT_EMAIL_TO": "ops@example.com",
+            "SPAM_ASSETS_ALERT_EMAIL_FROM": "spam-assets@example.org",
+            "SPAM_ASSETS_ALERT_SMTP": mail_server.url(),
+        }
+        with serve(home) as dev:
+            for sensor in ("alerts", "alert_failures"):  # on without a click, because there is a channel
+                wait_for(f"first tick of {sensor}", lambda: "watching from now on" in say_ticks(dev, sensor))  # noqa: B023
+            webhook.answers = [(503, {}), (503, {})]  # the first tick fails on this channel
+            mail_server.answers = {"RCPT": [b"450 later"] * 2}  # and on this one
+            assert wait_for_end(dev, launch(dev, [DAYS[1]])) == "COMPLETED_FAILED"
+            wait_for("mail about the bad day", lambda: mail_server.mails)
+            time.sleep(5)
+            assert len(mail_server.mails) == 1
+            assert len(webhook.texts) == 3
+            failure = webhook.texts[-1]
+            assert f"materialization failed for {DAYS[1]}\nReason: raw_mail: " in failure
+            assert "40 labels are neither ham nor spam" in failure
+            assert dev.ask(RUN_OF_LINK, id=failure.rpartition("/")[2])["runId"]
+            assert "the webhook answers HTTP 503" in say_ticks(dev, "alert_failures")
+
+            assert wait_for_end(dev, launch(dev, DAYS[2:])) == "COMPLETED_SUCCESS"
+            wait_for("mail about the champion", lambda: len(mail_server.mails) > 1)
+            time.sleep(5)
+            assert len(mail_server.mails) == 2
+            (promotion,) = webhook.texts[3:]
+            assert f"trained for {DAYS[-1]}, is the new champion" in promotion
+        shown = dev.log.read_text(errors="replace")
+    assert SECRET not in shown
+
+
+RUN_OF_LINK = "query Run($id: ID!) { runOrError(runId: $id) { ... on Run { runId } } }"

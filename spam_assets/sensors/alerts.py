@@ -4,8 +4,11 @@ import json
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.errors import DagsterAssetCheckFailedError
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -23,6 +26,7 @@ from spam_assets.alerts import (
     describe_missing_mail,
     describe_run_failure,
 )
+from spam_assets.executor import read_day, say_root_cause
 from spam_assets.partitions import SETTINGS
 from spam_assets.settings import Settings
 
@@ -34,6 +38,11 @@ SILENT_RUN_SECONDS = 3600.0
 """A run that goes on is waited for until it has decided nothing for so long."""
 PROBLEMS_IN_FULL = 3
 KEYS_REMEMBERED = 100
+TELLING_EVENTS = {
+    dg.DagsterEventType.ENGINE_EVENT,
+    dg.DagsterEventType.STEP_FAILURE,
+    dg.DagsterEventType.ASSET_CHECK_EVALUATION,
+}
 ZONE_KEY = "landing_problem:zone"
 DEFAULT_STATUS = (
     dg.DefaultSensorStatus.RUNNING
@@ -66,40 +75,70 @@ def find_failures(instance: dg.DagsterInstance, last_seen: int) -> Iterator[tupl
     for record in instance.fetch_run_status_changes(filters, limit=EVENTS_PER_PAGE, ascending=True).records:
         event = record.event_log_entry.dagster_event
         run = instance.get_run_by_id(record.event_log_entry.run_id)
-        alert = describe_failure(instance, run, event.message if event else None) if run is not None else None
+        alert = describe_failure(instance, run, event) if run is not None and event is not None else None
         yield record.storage_id, alert
 
 
-def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, reason: str | None) -> Alert | None:
+def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.DagsterEvent) -> Alert | None:
     """Return what to tell about a failed run; None where it is tried again and no day has failed."""
-    failures = [
-        (entry.dagster_event.step_key or "run", say_why_failed(entry.dagster_event))
-        for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-        if entry.dagster_event is not None
-    ]
+    failed_days: list[str] = []
+    failures: list[tuple[str, str]] = []
+    day: str | None = None
+    for entry in instance.all_logs(run.run_id, of_type=TELLING_EVENTS):
+        if entry.dagster_event is None:
+            continue
+        day = read_day(entry.dagster_event) or day
+        failure = find_failure(entry.dagster_event)
+        if failure is not None:
+            failures.append(failure)
+            failed_days += [day] if day else []
     if run.tags.get(WILL_RETRY_TAG) == "true" and not failures:  # the next try leaves out days that failed
         return None
     return describe_run_failure(
         run.run_id,
-        run.job_name,
-        list_days_of_run(run.tags),
-        failures or [("run", reason or "the run failed")],
+        "materialization" if run.job_name == IMPLICIT_ASSET_JOB_NAME else run.job_name,  # started in the UI
+        sorted(set(failed_days)) or list_days_of_run(run.tags),
+        failures or [("run", say_why_run_failed(event))],
         SETTINGS.dagster_url,
     )
 
 
-def say_why_failed(event: dg.DagsterEvent) -> str:
-    """Return why a step failed, as its asset said it or else the error."""
+def find_failure(event: dg.DagsterEvent) -> tuple[str, str] | None:
+    """Return what failed and why, as its check or asset said it or else the error; None if nothing did."""
+    if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+        check = event.asset_check_evaluation_data
+        if check.passed or check.severity != dg.AssetCheckSeverity.ERROR:
+            return None
+        return check.asset_key.to_user_string(), check.description or check.check_name
+    if event.event_type != dg.DagsterEventType.STEP_FAILURE:
+        return None
     failure = event.step_failure_data
     if failure.user_failure_data is not None and failure.user_failure_data.description:
-        return failure.user_failure_data.description
-    return failure.error.message.strip() if failure.error is not None else "it failed"
+        return event.step_key or "run", failure.user_failure_data.description
+    if failure.error is None:
+        return event.step_key or "run", "it failed"
+    if failure.error.cls_name == DagsterAssetCheckFailedError.__name__:  # the check itself has said why
+        return None
+    return event.step_key or "run", say_root_cause(failure.error)
+
+
+def say_why_run_failed(event: dg.DagsterEvent) -> str:
+    """Return why a run failed outside of its steps: its process is gone, or MLflow did not answer."""
+    error = event.job_failure_data.error if event.event_specific_data is not None else None
+    return say_root_cause(error) if error is not None else event.message or "the run failed"
 
 
 def list_days_of_run(tags: Mapping[str, str]) -> list[str]:
-    """Return the day of a run, or the first and the last of its range."""
-    names = (PARTITION_NAME_TAG, ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
-    return sorted({tags[name] for name in names if name in tags})
+    """Return the days that a run covers."""
+    if PARTITION_NAME_TAG in tags:
+        return [tags[PARTITION_NAME_TAG]]
+    if ASSET_PARTITION_RANGE_START_TAG not in tags or ASSET_PARTITION_RANGE_END_TAG not in tags:
+        return []
+    first, last = (
+        date.fromisoformat(tags[name]).toordinal()
+        for name in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+    )
+    return [date.fromordinal(number).isoformat() for number in range(first, last + 1)]
 
 
 @dg.sensor(name="alerts", minimum_interval_seconds=SETTINGS.sensor_seconds, default_status=DEFAULT_STATUS)
@@ -116,16 +155,18 @@ def alerts_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         state = state.without(ZONE_KEY)
     news = join_problems([alert for alert in landing if alert.key not in state.keys])
     decisions, last_seen = find_decisions(context.instance, state.last_seen, now_seconds)
-    sending = send_alerts(SETTINGS, [*news, *(alert for _, alert in decisions)])
+    new_decisions = {alert.key: alert for _, alert in decisions if alert.key not in state.keys}
+    sending = send_alerts(SETTINGS, [*news, *new_decisions.values()])
     for alert, keys in news.items():
         if alert.key in sending.told:
             state = state.with_keys(keys)
     for event_id, alert in decisions:
-        if alert.key not in sending.told:
+        if alert.key in new_decisions and alert.key not in sending.told:
             break
         state = replace(state, last_seen=event_id)
     else:
         state = replace(state, last_seen=last_seen)
+    state = state.with_keys(key for key in new_decisions if key in sending.told)
     state = state.forget_old({alert.key for alert in landing})
     return dg.SensorResult(skip_reason=sending.say(), cursor=state.to_cursor())
 
@@ -175,7 +216,7 @@ def send_alerts(settings: Settings, alerts: Iterable[Alert]) -> Sending:
 
 @dataclass(frozen=True)
 class AlertState:
-    """What the alerts sensor has told: decisions up to an event id, and the keys of the last alerts about mail."""
+    """What the alerts sensor has told: decisions up to an event id, and the keys of the last alerts."""
 
     last_seen: int
     keys: tuple[str, ...]
@@ -194,7 +235,7 @@ class AlertState:
 
     def with_keys(self, keys: Iterable[str]) -> "AlertState":
         """Return the state after alerts were sent."""
-        return replace(self, keys=(*self.keys, *keys))
+        return replace(self, keys=tuple(dict.fromkeys((*self.keys, *keys))))
 
     def without(self, key: str) -> "AlertState":
         """Return the state after what an alert was about has ended."""

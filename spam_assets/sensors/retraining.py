@@ -4,13 +4,14 @@ The sensor looks once at each newer day of mail; its cursor is the newest day th
 triggers nothing, but the next look at a newer day sees its new report.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from spam_assets.jobs import REASON_TAG, retrain_job
-from spam_assets.partitions import SETTINGS
+from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     from spam_assets.resources import open_stores
 
     stores = open_stores(SETTINGS)
-    newest_day = max(stores.features.stored_days("mail_features"), default=None)
+    newest_day = find_newest_day(stores.features.stored_days("mail_features"))
     judged = context.cursor or None
     if newest_day is None:
         return dg.SkipReason("no mail has been featurized yet; materialize days, or turn the sensor new_mail on")
@@ -67,6 +68,11 @@ def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
         tags={REASON_TAG: reasons, **{f"{REASON_TAG}.{reason.kind}": "true" for reason in decision.reasons}},
     )
     return dg.SensorResult(run_requests=[request], cursor=newest_day)
+
+
+def find_newest_day(days: Sequence[str]) -> str | None:
+    """Return the last of sorted days that is a partition; the settings may have left out stored days since."""
+    return next((day for day in reversed(days) if DAYS.has_partition_key(day)), None)
 
 
 def build_retraining_settings(settings: Settings) -> "RetrainingSettings":
@@ -100,7 +106,7 @@ def train_daily_schedule(_context: dg.ScheduleEvaluationContext) -> dg.RunReques
     """Train for the newest day of mail at a fixed hour, whatever the rule says; a day is trained once this way."""
     from spam_assets.resources import open_stores
 
-    newest_day = max(open_stores(SETTINGS).features.stored_days("mail_features"), default=None)
+    newest_day = find_newest_day(open_stores(SETTINGS).features.stored_days("mail_features"))
     if newest_day is None:
         return dg.SkipReason("no mail has been featurized yet")
     tags = {REASON_TAG: "the schedule train_daily"}

@@ -1,7 +1,7 @@
 """Dagster's SQLite storage with one SQLAlchemy engine for each database file instead of one for each query.
 
 Dagster builds an engine and opens the file every time it reads or writes a row, and SQLAlchemy then compiles the
-statement anew; that is a quarter of the time of a day in a backfill. The files and tables are the same, so a home
+statement anew; that is a fifth of the CPU time of a day in a backfill. The files and tables are the same, so a home
 folder can go back to Dagster's own storage at any time. `dagster.yaml` of the home folder names
 `SharedEngineStorage`; see docs/decisions/sqlite-engines.md.
 """

@@ -77,7 +77,8 @@ def find_days_to_run(instance: dg.DagsterInstance, zone: LandingZone, landed_day
     """Return the landed days that are not complete or not up to date.
 
     A day is both when it ran with what its landing file holds now, its model was made from what its window holds
-    now (or there was too little of it), and that model is registered.
+    now (or there was too little of it), and that model is registered. Where a window holds a landed day that never
+    ran, its model took that day from the landing zone, and can be judged once the day has run.
     """
     raw, features, trained, registered = (
         read_day_records(instance, asset)
@@ -85,15 +86,17 @@ def find_days_to_run(instance: dg.DagsterInstance, zone: LandingZone, landed_day
     )
     files = zone.list_files()
     made = {day: record.data_version for day, record in features.items() if not record.skipped}
+    never_run = {day for day in files if day not in raw or raw[day].skipped}
 
     def is_done(day: str) -> bool:
         if day not in made or day not in trained or day not in registered or day not in raw:
             return False
         first = first_day_of_window(day, SETTINGS.window_days)
         window = {other: version for other, version in made.items() if first <= other <= day}
+        has_unknown_days = any(first <= other <= day for other in never_run)
         return (
             raw[day].source == read_day_state(zone, files[day]).digest
-            and trained[day].source == fingerprint_training(window)
+            and (has_unknown_days or trained[day].source == fingerprint_training(window))
             and registered[day].data_version == trained[day].data_version
         )
 

@@ -80,6 +80,7 @@ def test_every_day_is_processed_as_often_as_its_content_changed(home: Home) -> N
         path.unlink()
     home.environment["SPAM_ASSETS_SENSOR_SECONDS"] = "1"
     days = [day_text(offset) for offset in range(31)]
+    home.environment["SPAM_ASSETS_END_DATE"] = days[-1]
     for day in days[:20]:
         drop(home, day)
     with serve(home) as dev:

@@ -6,6 +6,7 @@ A body takes its inputs, calls a pure function or two, and returns a value with 
 """
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -66,6 +67,11 @@ training_window = dg.AssetSpec(
 WINDOW_OF_DAYS = dg.AssetDep(
     training_window, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=1 - SETTINGS.window_days)
 )
+MAIL_EVERY_DAY = (
+    dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
+    if SETTINGS.end_date is None  # an archive has an end, and is not expected to go on
+    else None
+)
 NOTHING = "nothing"
 """Data version of a day that made nothing."""
 
@@ -97,6 +103,7 @@ def make_nothing(context: dg.AssetExecutionContext, reason: str, source: str = "
     kinds={"pandas", "parquet"},
     io_manager_key="frames",
     metadata={"dagster/column_schema": describe_columns(MAIL_COLUMNS)},
+    freshness_policy=MAIL_EVERY_DAY,
 )
 def raw_mail(
     context: dg.AssetExecutionContext,

@@ -51,6 +51,10 @@ run_retries:
   max_retries: 0
   retry_on_asset_or_op_failure: false
 
+# The UI shows whether mail still comes in every day.
+freshness:
+  enabled: true
+
 python_logs:
   python_log_level: INFO
 """

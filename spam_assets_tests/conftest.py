@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,9 +90,22 @@ def land_day(landing: Path) -> Callable[..., Path]:
     return write
 
 
+@contextmanager
+def open_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance that is configured as a home folder's is."""
+    import yaml
+
+    from spam_assets.home import DAGSTER_YAML
+
+    configuration = yaml.safe_load(DAGSTER_YAML)
+    configuration["storage"]["custom"]["config"]["base_dir"] = str(folder)
+    with dg.instance_for_test(temp_dir=str(folder), overrides=configuration) as instance:
+        yield instance
+
+
 @pytest.fixture
 def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.instance_for_test(temp_dir=str(tmp_path)) as instance:
+    with open_instance(tmp_path) as instance:
         yield instance
 
 
@@ -158,7 +172,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path)
     from spam_assets_tests.pipeline import run_days
 
     folder = tmp_path_factory.mktemp("undisturbed")
-    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test(temp_dir=str(folder)) as instance:
+    with pytest.MonkeyPatch.context() as patch, open_instance(folder) as instance:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         settings = Home(folder / "home", prepared_mlflow).settings
         run_days(settings, instance, DAYS[0], DAYS[-1])

@@ -64,34 +64,6 @@ def test_running_twice_gives_the_same_bytes_and_no_second_version(
     assert ModelRegistry(settings).versions() == first_versions
 
 
-def test_one_run_a_day_and_one_run_for_all_give_the_same_data_versions(
-    settings: Settings, tmp_path: Path, land_day: LandDay
-) -> None:
-    days = [day_text(offset) for offset in range(3)]
-    for day in days:
-        land_day(day)
-
-    def versions(instance: dg.DagsterInstance) -> dict[tuple[str, str], str]:
-        found = {}
-        for asset in ("validated_mail", "mail_features", "trained_model"):
-            for day in materialized(instance, asset):
-                event = instance.get_latest_data_version_record(dg.AssetKey(asset), partition_key=day)
-                assert event is not None
-                tags = event.asset_materialization.tags  # type: ignore[union-attr]
-                found[asset, day] = tags["dagster/data_version"]
-        return found
-
-    results = []
-    for name, ranges in (("all", [(days[0], days[-1])]), ("single", [(day, day) for day in days])):
-        (tmp_path / name).mkdir()
-        with dg.instance_for_test(temp_dir=str(tmp_path / name)) as instance:
-            for first, last in ranges:
-                run_days(settings, instance, first, last)
-            results.append(versions(instance))
-    assert results[0] == results[1]
-    assert len(results[0]) >= 7
-
-
 def test_a_bad_day_in_the_middle_fails_alone_and_no_window_reads_it(
     settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
 ) -> None:

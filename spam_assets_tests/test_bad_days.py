@@ -11,10 +11,11 @@ import dagster as dg
 import pandas as pd
 import pytest
 
+from spam_assets.executor import read_day
 from spam_assets.partitions import DAYS
-from spam_assets.runs import DayOutcome, _day_that_starts, _note_event
+from spam_assets.runs import DayOutcome, _note_event
 from spam_assets.settings import Settings
-from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail
+from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import materialized, run_days, stores
 
 ALL_ASSETS = ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model")
@@ -108,7 +109,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> Iter
     for bad in BAD_DAYS.values():
         for name, content in bad.files().items():
             (landing / name).write_bytes(content)
-    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test(temp_dir=str(folder)) as instance:
+    with pytest.MonkeyPatch.context() as patch, open_instance(folder) as instance:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         settings = Settings(home=home, start_date=FIRST_DAY, end_date=date(2024, 3, 31))
         run = run_days(settings, instance, day_text(0), day_text(LAST_DAY))
@@ -122,7 +123,7 @@ def read_outcomes(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str,
     for entry in instance.all_logs(run.run_id):
         if entry.dagster_event is None:
             continue
-        day = _day_that_starts(entry.dagster_event)
+        day = read_day(entry.dagster_event)
         if day is not None:
             outcome = outcomes[day] = DayOutcome(day, run.run_id)
         elif outcome is not None:
@@ -170,7 +171,7 @@ def test_every_other_day_is_complete(ran: RangeRun) -> None:
     assert list(ran.outcomes) == [day_text(offset) for offset in range(LAST_DAY + 1)]
     for day in GOOD_DAYS:
         assert ran.outcomes[day].failure is None
-        assert ran.outcomes[day].materialized == list(ALL_ASSETS), day
+        assert {*ALL_ASSETS} <= {*ran.outcomes[day].materialized}, day
     for asset in ("validated_mail", "mail_features", "trained_model", "registered_model"):
         assert materialized(ran.instance, asset) == GOOD_DAYS
 

@@ -156,7 +156,7 @@ def commands(group: typer.Typer = app, prefix: tuple[str, ...] = ()) -> Iterator
         yield from commands(sub.typer_instance, (*prefix, str(sub.name)))
 
 
-@pytest.mark.parametrize("command", commands(), ids=" ".join)
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
 def test_every_command_has_help_with_an_example(command: tuple[str, ...]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0

@@ -16,7 +16,8 @@ from spam_assets.mail.landing import LandingZone
 from spam_assets.runs import find_days_to_run
 from spam_assets.settings import Settings
 from spam_assets.tracking import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry
-from spam_assets_tests.conftest import day_text, make_mail
+from spam_assets_tests.conftest import day_text, make_mail, open_instance
+from spam_assets_tests.homes import SLOW
 from spam_assets_tests.pipeline import run_days
 
 LandDay = Callable[..., Path]
@@ -76,7 +77,16 @@ def in_one_run() -> dict[str, object]:
     return {}
 
 
-@pytest.mark.parametrize("split", [run_chunks, run_one_by_one, run_backwards, run_shuffled, run_twice])
+@pytest.mark.parametrize(
+    "split",
+    [
+        run_chunks,
+        run_shuffled,
+        pytest.param(run_one_by_one, marks=SLOW),
+        pytest.param(run_backwards, marks=SLOW),
+        pytest.param(run_twice, marks=SLOW),
+    ],
+)
 def test_every_way_to_run_days_gives_what_one_run_over_all_of_them_gives(
     split: Callable[[list[str]], list[tuple[str, str]]],
     settings: Settings,
@@ -88,7 +98,7 @@ def test_every_way_to_run_days_gives_what_one_run_over_all_of_them_gives(
     days = land_awkward_days(land_day)
     if not in_one_run:
         other = settings.model_copy(update={"home": tmp_path / "other", "landing": settings.landing_url})
-        with dg.instance_for_test(temp_dir=str(tmp_path)) as instance_of_one_run:
+        with open_instance(tmp_path) as instance_of_one_run:
             run_days(other, instance_of_one_run, days[0], days[-1])
             in_one_run.update(versions=versions_of_days(instance_of_one_run), champion=champion_of(other))
     for first, last in split(days):

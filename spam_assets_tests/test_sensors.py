@@ -26,7 +26,7 @@ from spam_assets.partitions import build_daily_partitions
 from spam_assets.sensors import alerts, dead_runs, new_mail, retraining
 from spam_assets.settings import Settings
 from spam_assets.tracking import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry
-from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail
+from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import run_days
 from spam_assets_tests.servers import SECRET, MailServer, WebhookServer, run_mail_server, run_webhook
 
@@ -90,7 +90,7 @@ def look(instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorRe
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
     """An instance in which nothing ever runs."""
-    with dg.instance_for_test(temp_dir=str(tmp_path_factory.mktemp("bare"))) as instance:
+    with open_instance(tmp_path_factory.mktemp("bare")) as instance:
         yield instance
 
 
@@ -348,7 +348,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> 
     shutil.copy(prepared_mlflow, home / "mlflow.db")
     for offset in range(4):
         make_mail(day_text(offset)).to_csv(home / "landing" / f"training-{day_text(offset)}.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test(temp_dir=str(folder)) as instance:
+    with pytest.MonkeyPatch.context() as patch, open_instance(folder) as instance:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         settings = Settings(home=home, start_date=FIRST_DAY, end_date=date(2024, 3, 31))
         assert run_days(settings, instance, day_text(0), day_text(3)).is_success
@@ -648,7 +648,7 @@ def test_a_crashed_run_that_is_tried_again_is_told_only_if_a_day_failed(
     told: Told, instance: dg.DagsterInstance, land_day: LandDay
 ) -> None:
     cursor = look_for_failures(instance, None).cursor
-    end_run(instance, start_run(instance, {"dagster/will_retry": "true"}), FAILED)
+    end_run(instance, start_run(instance, {"dagster/max_retries": "2"}), FAILED)
     result = look_for_failures(instance, cursor)
     assert (say(result), told.texts) == ("nothing to tell", [])
 

@@ -11,7 +11,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +20,7 @@ from spam_assets.learning.model import SpamModel
 from spam_assets.learning.serving import IS_SPAM, SPAM_PROBABILITY, ServedModel, score_mail
 from spam_assets.mail.reading import MailError, complete_mail
 from spam_assets.settings import Settings
-from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail
+from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import run_days, stores
 
 TOLERANCE = 1e-6
@@ -55,7 +54,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> I
     days = [day_text(0), day_text(1), day_text(2)]
     for day in days:
         make_mail(day).to_csv(home / "landing" / f"training-{day}.csv", index=False)
-    with pytest.MonkeyPatch.context() as patch, dg.instance_for_test(temp_dir=str(home)) as instance:
+    with pytest.MonkeyPatch.context() as patch, open_instance(home) as instance:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         settings = Settings(home=home, start_date=FIRST_DAY, end_date=date(2024, 3, 31))
         assert run_days(settings, instance, days[0], days[-1]).is_success

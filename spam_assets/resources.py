@@ -66,7 +66,7 @@ class TrainingWindow:
     def complete(self, stored: WindowOfDays, last_day: str) -> WindowOfDays:
         """Return the window with the features of days that landed but were not run yet, computed for this use.
 
-        Days that were run and refused stay out, and so do days that would be refused.
+        Days that break a rule stay out.
 
         Raises:
             LandingError: the landing zone cannot be reached, so nobody knows what the window should hold.
@@ -76,17 +76,18 @@ class TrainingWindow:
         from spam_assets.mail.quality import QualityError, validate_day
 
         first_day = first_day_of_window(last_day, self.window_days)
-        validated = set(self.frames.stored_days("validated_mail"))
-        refused = set(self.frames.stored_days("raw_mail")) - validated
+        validated, raw = (set(self.frames.stored_days(asset)) for asset in ("validated_mail", "raw_mail"))
         computed = {}
-        for day in sorted({*self.zone.days(), *validated} - refused - set(stored)):
+        for day in sorted({*self.zone.days(), *validated, *raw} - set(stored)):
             if not first_day <= day <= last_day:
                 continue
             if day in validated:
                 computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
                 continue
+            # A day that has raw mail only was refused, or another process is about to validate it.
             with suppress(LandingError, QualityError):
-                computed[day] = featurize_mail(validate_day(self.zone.read(day).frame, day))
+                mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).frame
+                computed[day] = featurize_mail(validate_day(mail, day))
         return stored.with_values(computed)
 
 

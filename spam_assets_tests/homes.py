@@ -40,11 +40,11 @@ DAYS = [day_text(offset) for offset in range(10)]
 Found = TypeVar("Found")
 
 
-def wait_for(what: str, find: Callable[[], Found | None]) -> Found:
+def wait_for(what: str, find: Callable[[], Found | None], seconds: float = PATIENCE_SECONDS) -> Found:
     """Ask again and again until the answer is neither empty nor false."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not (found := find()):
-        assert time.monotonic() < deadline, f"no {what} after {PATIENCE_SECONDS} s"
+        assert time.monotonic() < deadline, f"no {what} after {seconds} s"
         time.sleep(0.05)
     return found
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 import pandas as pd
+import pytest
 
 from benchmarks.backfill import DagsterDev
 from spam_assets.day_records import read_day_records
@@ -75,6 +76,7 @@ def say_ticks(dev: DagsterDev, name: str) -> str:
     return "\n".join(tick["skipReason"] or "" for tick in ticks)
 
 
+@pytest.mark.timeout(1000)
 def test_every_day_is_processed_as_often_as_its_content_changed(home: Home) -> None:
     for path in home.landing.iterdir():
         path.unlink()
@@ -99,7 +101,12 @@ def test_every_day_is_processed_as_often_as_its_content_changed(home: Home) -> N
         time.sleep(0.2)
     with serve(home) as dev:
         expected += Counter(days[20:30])
-        with_a_day_in_hand = wait_for("the days after the restart", lambda: has_all(home, days[:30]))
+        with_a_day_in_hand = wait_for(
+            # A run whose process had not come up yet is failed, and started again, after three minutes.
+            "the days after the restart",
+            lambda: has_all(home, days[:30]),
+            420,
+        )
         assert with_a_day_in_hand - expected == Counter() or sum((with_a_day_in_hand - expected).values()) == 1
         expected = with_a_day_in_hand  # the day in hand when the power went may have been made twice
 

@@ -32,6 +32,8 @@ from spam_assets.settings import Settings
 if TYPE_CHECKING:
     from spam_assets_tests.homes import Home, Results
 
+pytest.register_assert_rewrite("spam_assets_tests.homes", "spam_assets_tests.pipeline")  # they explain what differs
+
 PROJECT = Path(__file__).parent.parent
 FIRST_DAY = date(2024, 1, 1)
 HAM_WORDS = "meeting agenda minutes patch compile kernel lunch report review thanks schedule draft budget train".split()

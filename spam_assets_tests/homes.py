@@ -85,6 +85,7 @@ class Home:
         shutil.copy(prepared_mlflow, folder / "mlflow.db")
         self.settings = Settings(
             home=folder,
+            mlflow_tracking_uri=None,  # MLflow exports the one that was used last in this process
             start_date=FIRST_DAY,
             end_date=date.fromisoformat(DAYS[-1]),
             **{name: str(path) for name, path in settings.items()},

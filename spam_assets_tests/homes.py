@@ -27,7 +27,7 @@ SLOW = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(
-        os.environ.get("SPAM_ASSETS_SLOW_TESTS") != "1", reason="takes minutes; set SPAM_ASSETS_SLOW_TESTS=1"
+        os.environ.get("SPAM_ASSETS_LIVE_TESTS") != "1", reason="takes minutes; set SPAM_ASSETS_LIVE_TESTS=1"
     ),
 ]
 PATIENCE_SECONDS = 180

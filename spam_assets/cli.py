@@ -4,10 +4,11 @@ import errno
 import gc
 import logging
 import os
+import signal
 import sqlite3
 import sys
 import tempfile
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
@@ -249,17 +250,15 @@ def replay(
     if left:
         _cover_days(settings, corpus_days[0], corpus_days[-1])
     count = 0
-    try:
+    with _note_interrupt() as interrupted:
         for day in left[:days]:
-            if count:
-                time.sleep(every)
+            if count and interrupted.wait(every):
+                out.print(f"stopped after {count} days; the same command goes on", soft_wrap=True)
+                raise typer.Exit(130)
             mail = corpus.read(day).frame
             zone.write(day, mail)
             count += 1
             out.print(f"{day} landed: {len(mail)} messages, {(mail['label'] == 'spam').sum()} spam", soft_wrap=True)
-    except KeyboardInterrupt:
-        out.print(f"stopped after {count} days; the same command goes on", soft_wrap=True)
-        raise typer.Exit(130) from None
     if count == len(left):
         out.print(
             f"no day of the corpus is left: all {len(corpus_days)} have landed in {settings.landing_url}",
@@ -268,6 +267,17 @@ def replay(
     else:
         still_left = f"{len(left) - count} days of the corpus are left; the same command goes on with {left[count]}"
         out.print(still_left, soft_wrap=True)
+
+
+@contextmanager
+def _note_interrupt() -> Iterator[threading.Event]:
+    """Let Ctrl-C set an event, so that a day lands and is told of as a whole or not at all."""
+    interrupted = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: interrupted.set())
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _stage_corpus(settings: Settings) -> "LandingZone":

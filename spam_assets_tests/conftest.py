@@ -13,11 +13,7 @@ from typing import TYPE_CHECKING
 
 # Before anything of ours is imported: the tests have their own home and do not see the developer's settings.
 _SESSION_HOME = Path(tempfile.mkdtemp(prefix="spam_assets_tests_"))
-for _name in [
-    name
-    for name in os.environ
-    if name.startswith("SPAM_ASSETS_") and name not in ("SPAM_ASSETS_SLOW_TESTS", "SPAM_ASSETS_LIVE_TESTS")
-]:
+for _name in [name for name in os.environ if name.startswith("SPAM_ASSETS_")]:
     del os.environ[_name]
 for _name in ("MLFLOW_TRACKING_URI", "DAGSTER_HOME"):
     os.environ.pop(_name, None)

@@ -23,13 +23,7 @@ from spam_assets_tests.conftest import FIRST_DAY, PROJECT, day_text, make_mail
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-SLOW = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        os.environ.get("SPAM_ASSETS_LIVE_TESTS") != "1", reason="takes minutes; set SPAM_ASSETS_LIVE_TESTS=1"
-    ),
-]
+SLOW = [pytest.mark.slow, pytest.mark.timeout(600)]
 PATIENCE_SECONDS = 180
 COMPARED = ("validated_mail", "mail_features", "trained_model")
 STORED = ("raw_mail", *COMPARED)

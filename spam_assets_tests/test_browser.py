@@ -27,12 +27,8 @@ FLAGS = [
 SECONDS = 1000
 
 pytestmark = [
-    pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; apt-get install chromium"),
-    pytest.mark.skipif(
-        os.environ.get("SPAM_ASSETS_SLOW_TESTS") != "1", reason="takes a minute; set SPAM_ASSETS_SLOW_TESTS=1"
-    ),
 ]
 
 
@@ -129,9 +125,6 @@ def test_days_materialized_by_clicks_show_their_checks_and_the_picture(dagster_d
     assert "Failed" in body
 
 
-@pytest.mark.skipif(
-    os.environ.get("SPAM_ASSETS_LIVE_TESTS") != "1", reason="takes a minute; set SPAM_ASSETS_LIVE_TESTS=1"
-)
 def test_a_sensor_that_is_turned_on_by_a_click_runs_the_day_that_lands(
     dagster_dev: str, page: "Page", tmp_path: Path
 ) -> None:

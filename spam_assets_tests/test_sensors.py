@@ -476,25 +476,40 @@ def test_a_person_chooses_age_messages_and_cool_down(settings: Settings) -> None
     assert retraining.build_retraining_settings(settings) == RetrainingSettings()
 
 
+def ask_schedule(instance: dg.DagsterInstance) -> dg.RunRequest | str | None:
+    answer = retraining.train_daily_schedule(dg.build_schedule_context(instance=instance))
+    return answer.skip_message if isinstance(answer, dg.SkipReason) else answer
+
+
 def test_the_schedule_trains_for_the_newest_day_and_says_when_there_is_none(
     watched: Settings, instance: dg.DagsterInstance
 ) -> None:
-    context = dg.build_schedule_context(instance=instance)
-    nothing = retraining.train_daily_schedule(context)
-    assert isinstance(nothing, dg.SkipReason)
-    assert nothing.skip_message == "no mail has been featurized yet"
+    assert ask_schedule(instance) == "no mail has been featurized yet"
     run_mail(watched, instance, [0, 1])
-    request = retraining.train_daily_schedule(context)
+    request = ask_schedule(instance)
     assert isinstance(request, dg.RunRequest)
-    assert (request.run_key, request.partition_key) == (f"train-{day_text(1)}", day_text(1))
+    assert request.partition_key == day_text(1)
     assert request.tags["spam_assets/reason"] == "the schedule train_daily"
+
+
+def test_a_day_that_sensor_and_schedule_both_want_is_trained_once(
+    with_champion: Settings, instance: dg.DagsterInstance
+) -> None:
+    assert ask_schedule(instance) == f"a model was trained for {day_text(3)}, and no newer day has come"
+    assert "the next one wants newer mail" in say(judge(instance))
+    run_mail(with_champion, instance, [4, 5], flipped=0.3)
+    assert judge(instance, day_text(3)).run_requests
+    run = start_run(instance, {"dagster/partition": day_text(5)}, "retrain_job")
+    assert ask_schedule(instance) == f"a model of {day_text(5)} is being trained"
+    end_run(instance, run, FAILED)
+    assert isinstance(ask_schedule(instance), dg.RunRequest)
 
 
 # --- dead runs ----------------------------------------------------------------------------------------------------
 
 
-def start_run(instance: dg.DagsterInstance, tags: dict[str, str] | None = None) -> dg.DagsterRun:
-    @dg.job
+def start_run(instance: dg.DagsterInstance, tags: dict[str, str] | None = None, job_name: str = "job") -> dg.DagsterRun:
+    @dg.job(name=job_name)
     def job() -> None: ...
 
     run = instance.create_run_for_job(job, tags=tags)

@@ -25,7 +25,6 @@ from spam_assets_tests.pipeline import run_days, stores
 
 TOLERANCE = 1e-6
 MAX_MODEL_BYTES = 25 * 1024**2
-IS_SLOW_RUN = os.environ.get("SPAM_ASSETS_SLOW_TESTS") == "1"
 RAW_MESSAGES = [
     b"From: promo@example.com\nTo: me@example.com\nSubject: winner prize\n\nclick free offer casino pills cash loan\n",
     b"From: colleague@example.com\nSubject: =?utf-8?q?agenda_f=C3=BCr_morgen?=\n\nmeeting minutes patch review\n",
@@ -209,7 +208,6 @@ print(json.dumps({
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IS_SLOW_RUN, reason="installs the model's requirements; set SPAM_ASSETS_SLOW_TESTS=1")
 @pytest.mark.timeout(1200)
 def test_the_model_scores_the_same_where_only_its_requirements_are_installed(logged: Logged, tmp_path: Path) -> None:
     started = time.monotonic()

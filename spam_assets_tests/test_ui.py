@@ -14,8 +14,6 @@ import pytest
 
 from spam_assets_tests.conftest import PROJECT
 
-IS_SLOW_RUN = os.environ.get("SPAM_ASSETS_SLOW_TESTS") == "1"
-
 
 def find_free_port() -> int:
     with socket.socket() as probe:
@@ -45,7 +43,6 @@ def read_url(url: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not IS_SLOW_RUN, reason="takes half a minute; set SPAM_ASSETS_SLOW_TESTS=1")
 @pytest.mark.timeout(180)
 def test_both_uis_are_served_and_ctrl_c_leaves_no_process_and_no_port_taken(
     tmp_path: Path, environment: dict[str, str]

@@ -155,12 +155,10 @@ def decide_retraining(
     if last_judged_day is not None and newest_day <= last_judged_day:
         waiting = f"{newest_day} is not newer than {last_judged_day}, which was judged before"
         return RetrainingDecision(retrain=False, reasons=(), waiting=waiting)
+    if last_training is not None and newest_day <= last_training:
+        waiting = f"a model was trained for {last_training}; the next one wants newer mail"
+        return RetrainingDecision(retrain=False, reasons=(), waiting=waiting)
     if champion is None:
-        if last_training is not None and newest_day <= last_training:
-            waiting = (
-                f"the model trained for {last_training} did not become champion; newer mail may give one that does"
-            )
-            return RetrainingDecision(retrain=False, reasons=(), waiting=waiting)
         return RetrainingDecision(retrain=True, reasons=(Reason("no_champion", "there is no champion yet"),))
     known = {report.day: report for report in reports if report.day <= newest_day}
     ordered = [known[day] for day in sorted(known)]

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from spam_assets.jobs import REASON_TAG, retrain_job
 from spam_assets.partitions import DAYS, SETTINGS
@@ -102,12 +103,19 @@ def _recall_champion() -> "ChampionRecord | None":
 @dg.schedule(
     name="train_daily", job=retrain_job, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.STOPPED
 )
-def train_daily_schedule(_context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Train for the newest day of mail at a fixed hour, whatever the rule says; a day is trained once this way."""
+def train_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Train for the newest day of mail at a fixed hour, whatever the rule says, unless that has been done."""
     from spam_assets.resources import open_stores
 
-    newest_day = find_newest_day(open_stores(SETTINGS).features.stored_days("mail_features"))
+    stores = open_stores(SETTINGS)
+    newest_day = find_newest_day(stores.features.stored_days("mail_features"))
     if newest_day is None:
         return dg.SkipReason("no mail has been featurized yet")
-    tags = {REASON_TAG: "the schedule train_daily"}
-    return dg.RunRequest(run_key=f"train-{newest_day}", partition_key=newest_day, tags=tags)
+    if stores.models.has_day("trained_model", newest_day):
+        return dg.SkipReason(f"a model was trained for {newest_day}, and no newer day has come")
+    filters = dg.RunsFilter(job_name=retrain_job.name, statuses=IN_PROGRESS, tags={PARTITION_NAME_TAG: newest_day})
+    if context.instance.get_runs(
+        filters, limit=1
+    ):  # a run key would not tell: it is the sensor's or the schedule's own
+        return dg.SkipReason(f"a model of {newest_day} is being trained")
+    return dg.RunRequest(partition_key=newest_day, tags={REASON_TAG: "the schedule train_daily"})

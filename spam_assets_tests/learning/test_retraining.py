@@ -100,10 +100,13 @@ def test_without_a_champion_a_model_is_trained():
     assert kinds_of(decision) == ["no_champion"]
 
 
-@pytest.mark.parametrize(("newest", "expected"), [(day_after(0), False), (day_after(1), True)])
-def test_without_a_champion_only_newer_mail_gives_another_try(newest, expected):
-    decision = decide_retraining([], None, newest, RetrainingSettings(), last_training=TRAINED)
-    assert decision.retrain is expected  # one day later is enough: no champion, no cool-down
+@pytest.mark.parametrize(
+    ("newest", "expected"), [(day_after(19), False), (day_after(20), False), (day_after(21), True)]
+)
+@pytest.mark.parametrize("champion", [None, CHAMPION])
+def test_only_mail_newer_than_the_last_training_gives_another_one(champion, newest, expected):
+    settings = RetrainingSettings(cool_down_days=0)
+    decision = decide_retraining([], champion, newest, settings, last_training=day_after(20))
     assert (decision.waiting is None) is expected
 
 
@@ -120,9 +123,7 @@ def test_a_day_that_is_not_newer_than_the_last_one_judged_triggers_nothing(judge
     assert (decision.waiting is None) is expected
 
 
-@pytest.mark.parametrize(
-    ("last_training", "expected"), [(None, True), (37, True), (38, True), (39, False), (40, False)]
-)
+@pytest.mark.parametrize(("last_training", "expected"), [(None, True), (37, True), (38, True), (39, False)])
 def test_nothing_is_retrained_until_the_cool_down_has_passed(last_training, expected):
     last = None if last_training is None else day_after(last_training)
     decision = decide_retraining([], CHAMPION, day_after(40), RetrainingSettings(), last_training=last)

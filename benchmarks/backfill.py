@@ -118,6 +118,7 @@ class WorkerMeter(threading.Thread):
         self._is_worker: dict[psutil.Process, bool] = {}
         self._cpu_seconds: dict[psutil.Process, float] = {}
         self.peak_memory_mb = 0.0
+        self.peak_own_memory_mb = 0.0  # without pages of files, which the system can take back at any time
 
     @property
     def cpu_seconds(self) -> float:
@@ -140,22 +141,26 @@ class WorkerMeter(threading.Thread):
         self.join()
 
     def _sample(self) -> None:
-        memory = 0
+        memory = own_memory = 0
         for process in self._root.children(recursive=True):
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                memory += self._sample_process(process)
+                resident, of_files = self._sample_process(process)
+                memory += resident
+                own_memory += resident - of_files
         self.peak_memory_mb = max(self.peak_memory_mb, memory / MEGABYTE)
+        self.peak_own_memory_mb = max(self.peak_own_memory_mb, own_memory / MEGABYTE)
 
-    def _sample_process(self, process: psutil.Process) -> int:
-        """Return the bytes that a process holds, none if it is no run worker."""
+    def _sample_process(self, process: psutil.Process) -> tuple[int, int]:
+        """Return the bytes that a process holds and how many are pages of files; none if it is no run worker."""
         if process not in self._is_worker:
             # Dagster's code server starts a run, and its executor a step, by multiprocessing's "spawn".
             self._is_worker[process] = any("spawn_main" in word for word in process.cmdline())
         if not self._is_worker[process]:
-            return 0
+            return 0, 0
         times = process.cpu_times()
         self._cpu_seconds[process] = times.user + times.system
-        return int(process.memory_info().rss)
+        memory = process.memory_info()
+        return int(memory.rss), int(getattr(memory, "shared", 0))
 
 
 class DagsterDev:
@@ -256,6 +261,7 @@ class Backfill:
     failed_runs: int
     cpu_seconds: float
     peak_memory_mb: float
+    peak_own_memory_mb: float
 
     @property
     def daemon_wait_seconds(self) -> float:
@@ -311,6 +317,7 @@ def run_backfill(dev: DagsterDev, days: Sequence[str]) -> Backfill:
         failed_runs=sum(run["status"] != "SUCCESS" for run in runs),
         cpu_seconds=dev.meter.cpu_seconds,
         peak_memory_mb=dev.meter.peak_memory_mb,
+        peak_own_memory_mb=dev.meter.peak_own_memory_mb,
     )
 
 
@@ -445,6 +452,7 @@ def compare_backfills(
         "failed_runs": ours.failed_runs,
         "cpu_seconds": ours.cpu_seconds,
         "peak_memory_mb": ours.peak_memory_mb,
+        "peak_own_memory_mb": ours.peak_own_memory_mb,
         "messages_per_second": messages / ours.wall_seconds,
         "plain_loop_seconds": plain.wall_seconds,
         "plain_loop_cpu_seconds": plain.cpu_seconds,
@@ -474,7 +482,7 @@ def _print_backfill(name: str, backfill: Backfill, days: int, messages: int | No
         f"{backfill.idle_seconds:.1f} s of it between runs\n"
         f"  {backfill.runs} runs ({backfill.failed_runs} failed), "
         f"{backfill.cpu_seconds:.1f} CPU s and at most {backfill.peak_memory_mb:.0f} MB "
-        f"in run workers; load {_say_load()}",
+        f"({backfill.peak_own_memory_mb:.0f} MB without files' pages) in run workers; load {_say_load()}",
         flush=True,
     )
 

@@ -247,6 +247,7 @@ def registered_model(
         )
         decision = decide_promotion(*standings, PromotionBar())
         registry.carry_out(candidate, champion, promote=decision.promote)
+    registry.remember(candidate, trained_model)  # the next day's candidate is compared with it
     yield dg.MaterializeResult(
         metadata=describe_decision(candidate, champion, decision),
         data_version=dg.DataVersion(version),

@@ -47,6 +47,7 @@ def raw_mail_quality(
     ):
         for verdict in verdicts:
             yield dg.AssetCheckResult(
+                asset_key="raw_mail",  # unsaid, Dagster looks the day's materialization up once more for each check
                 check_name=verdict.rule,
                 passed=verdict.passed,
                 severity=severity,

@@ -7,7 +7,7 @@ folder can go back to Dagster's own storage at any time. `dagster.yaml` of the h
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -73,6 +73,10 @@ class SharedEngineScheduleStorage(SqliteScheduleStorage):
 class SharedEngineEventLogStorage(SqliteEventLogStorage):
     """Events: a file for each run and one index of all asset events."""
 
+    def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
+        self._found: set[str] = set()
+        super().__init__(base_dir, inst_data)
+
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sqlalchemy.Connection]:
         if shard not in self._initialized_dbs:
@@ -81,6 +85,29 @@ class SharedEngineEventLogStorage(SqliteEventLogStorage):
             return
         with self._db_lock, begin(self.conn_string_for_shard(shard)) as connection:
             yield connection
+
+    # Dagster asks for most events it stores whether the database has been migrated. It does not go back.
+
+    def _find_once(self, what: str, look: Callable[..., bool], *place: Any) -> bool:
+        if what not in self._found and look(*place):
+            self._found.add(what)
+        return what in self._found
+
+    @override
+    def has_table(self, table_name: str) -> bool:
+        return self._find_once(f"table {table_name}", super().has_table, table_name)
+
+    @override
+    def has_secondary_index(self, name: str) -> bool:
+        return self._find_once(f"index {name}", super().has_secondary_index, name)
+
+    @override
+    def has_asset_key_col(self, column_name: str) -> bool:
+        return self._find_once(f"column {column_name}", super().has_asset_key_col, column_name)
+
+    @override
+    def _has_asset_key_index_cols_on_connection(self, conn: sqlalchemy.Connection) -> bool:
+        return self._find_once("columns", super()._has_asset_key_index_cols_on_connection, conn)
 
     @override
     def get_concurrency_keys(self) -> set[str]:

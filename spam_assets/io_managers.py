@@ -19,6 +19,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -257,6 +258,12 @@ class FeaturesIOManager(DailyFileIOManager):
     extension = ".arrow"
     VIEW_PREFIX: ClassVar[str] = "view:"
     DATA_VERSION: ClassVar[bytes] = b"data_version"
+    DAYS_KEPT_OPEN: ClassVar[int] = 400
+    """A window moves on by a day, so its files are mapped once and not for every model that learns them."""
+
+    def __init__(self, base_path: UPath) -> None:
+        super().__init__(base_path)
+        self._map_once = lru_cache(self.DAYS_KEPT_OPEN)(self._map_file)
 
     @override
     def to_bytes(self, value: "MailFeatures") -> bytes:
@@ -281,14 +288,32 @@ class FeaturesIOManager(DailyFileIOManager):
 
     @override
     def read_data_version(self, path: UPath) -> str:
-        return str(self._read_batch(path).schema.metadata[self.DATA_VERSION], "ascii")
+        return self._open(path)[1]
 
     @override
     def from_path(self, path: UPath) -> "MailFeatures":
+        return self._open(path)[0]
+
+    def _open(self, path: UPath) -> "tuple[MailFeatures, str]":
+        """Return a stored day and its data version."""
+        import pyarrow as pa
+
+        if path.protocol in LOCAL_PROTOCOLS:
+            file = Path(str(path)).stat()
+            return self._map_once(str(path), file.st_ino, file.st_mtime_ns, file.st_size)
+        return self._read(pa.BufferReader(path.read_bytes()))
+
+    def _map_file(self, path: str, *_identity: int) -> "tuple[MailFeatures, str]":
+        import pyarrow as pa
+
+        return self._read(pa.memory_map(path))
+
+    def _read(self, source: "pa.NativeFile") -> "tuple[MailFeatures, str]":
+        import pyarrow as pa
+
         from spam_assets.learning.features import MailFeatures, SparseRows
 
-        batch = self._read_batch(path)
-
+        batch = pa.ipc.open_file(source).get_batch(0)
         views = {}
         for name in batch.schema.names:
             if name.startswith(self.VIEW_PREFIX):
@@ -296,19 +321,12 @@ class FeaturesIOManager(DailyFileIOManager):
                 views[name.removeprefix(self.VIEW_PREFIX)] = SparseRows(
                     indices=lists.values.to_numpy(), offsets=lists.offsets.to_numpy()
                 )
-        return MailFeatures(
+        features = MailFeatures(
             message_ids=batch.column("message_id").to_numpy(zero_copy_only=False),
             labels=batch.column("label").to_numpy(),
             views=views,
         )
-
-    @staticmethod
-    def _read_batch(path: UPath) -> "pa.RecordBatch":
-        import pyarrow as pa
-
-        is_local = path.protocol in LOCAL_PROTOCOLS
-        source = pa.memory_map(str(path)) if is_local else pa.BufferReader(path.read_bytes())
-        return pa.ipc.open_file(source).get_batch(0)
+        return features, str(batch.schema.metadata[self.DATA_VERSION], "ascii")
 
 
 class ModelIOManager(DailyFileIOManager):

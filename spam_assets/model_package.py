@@ -4,6 +4,7 @@ The weights are arrays in one `.npz` file; beside them go the two pure rooms tha
 """
 
 import shutil
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +20,15 @@ REQUIRED_PACKAGES = ("numba", "numpy", "pandas")
 ROOMS = ("mail", "learning")
 
 
+@cache
+def find_version(package: str) -> str:
+    """Return the installed version of a package; looking it up reads files."""
+    return version(package)
+
+
 def list_requirements() -> list[str]:
     """Return what scoring needs, in the versions that the model was made with; MLflow adds itself."""
-    return [f"{package}=={version(package)}" for package in REQUIRED_PACKAGES]
+    return [f"{package}=={find_version(package)}" for package in REQUIRED_PACKAGES]
 
 
 def copy_serving_code(folder: Path) -> Path:

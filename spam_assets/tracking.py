@@ -9,10 +9,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import cached_property
-from importlib.metadata import version
+from functools import cached_property, partial
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ with warnings.catch_warnings():
 
 from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.locks import hold_lock
+from spam_assets.model_package import find_version
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ def secret_kept(tracking_uri: str, doing: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if "@" not in urlsplit(tracking_uri).netloc:
+        parts = urlsplit(tracking_uri)
+        if "@" not in parts.netloc and not parts.query:  # libpq takes a password as a parameter as well
             raise
         raise TrackingError(
             f"MLflow failed while {doing} ({type(error).__name__}); "
@@ -131,7 +132,6 @@ class TrainingMlFlow(MlFlow):
             yield from self._open_run(day, nothing_trained)
 
     def _open_run(self, day: str, nothing_trained: type[Exception]) -> Iterator[str]:
-        client = self.tracking_client
         tags = {
             "mlflow.source.name": "spam_assets",
             DAGSTER_RUN_ID: self.dagster_run_id,
@@ -139,17 +139,21 @@ class TrainingMlFlow(MlFlow):
             TRAINING_DATE: day,
         }
         with secret_kept(self.tracking_uri, "opening a run"):
-            run = client.create_run(self.experiment_id, run_name=f"train-{day}", tags=tags)
+            run = self.tracking_client.create_run(self.experiment_id, run_name=f"train-{day}", tags=tags)
         run_id: str = run.info.run_id
         try:
             yield run_id
         except nothing_trained:
-            client.delete_run(run_id)
+            with secret_kept(self.tracking_uri, f"removing train-{day}"):
+                self.tracking_client.delete_run(run_id)
             raise
         except BaseException:
-            client.set_terminated(run_id, RUN_FAILED)
+            # What went wrong first is what a person must hear of; `end_abandoned_runs` ends a run that is left open.
+            with suppress(Exception):
+                self.tracking_client.set_terminated(run_id, RUN_FAILED)
             raise
-        client.set_terminated(run_id, RUN_FINISHED)
+        with secret_kept(self.tracking_uri, f"ending train-{day}"):
+            self.tracking_client.set_terminated(run_id, RUN_FINISHED)
 
     def log_training(
         self,
@@ -175,7 +179,7 @@ class TrainingMlFlow(MlFlow):
             "features_version": FEATURES_VERSION,
             "model_version": MODEL_VERSION,
             **asdict(settings),
-            **{f"version_{package}": version(package) for package in RECORDED_PACKAGES},
+            **{f"version_{package}": find_version(package) for package in RECORDED_PACKAGES},
         }
         now_milliseconds = int(time.time() * 1000)
         client = self.tracking_client
@@ -363,10 +367,14 @@ class ModelRegistry:
             folder = self._client.get_model_version_download_uri(MODEL_NAME, str(version.version))
             path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
         model = load_model(Path(path).read_bytes())
-        if len(self._loaded) >= MODELS_IN_MEMORY:
+        self.remember(version, model)
+        return model
+
+    def remember(self, version: RegisteredVersion, model: "SpamModel") -> None:
+        """Keep the model of a version at hand, so that `load_model` need not read it."""
+        if version.version not in self._loaded and len(self._loaded) >= MODELS_IN_MEMORY:
             self._loaded.pop(next(iter(self._loaded)))
         self._loaded[version.version] = model
-        return model
 
     def training_run_of(self, training_date: str, data_version: str) -> "Run":
         """Return the newest finished run that trained this very model.
@@ -404,18 +412,27 @@ class ModelRegistry:
             for known in same_date:
                 if known.tags.get(DATA_VERSION) == data_version:
                     return _describe_version(known, {})
-            try:
-                client.create_registered_model(MODEL_NAME)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                    raise
-            version = client.create_model_version(
-                MODEL_NAME,
-                run.data.tags[MODEL_URI],
-                run_id=run.info.run_id,
-                tags={TRAINING_DATE: training_date, DATA_VERSION: data_version},
+            tags = {TRAINING_DATE: training_date, DATA_VERSION: data_version}
+            create = partial(
+                client.create_model_version, MODEL_NAME, run.data.tags[MODEL_URI], run_id=run.info.run_id, tags=tags
             )
+            try:
+                version = create()
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                self._create_model()
+                version = create()
         return _describe_version(version, {})
+
+    def _create_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(MODEL_NAME)
+        except MlflowException as error:  # another home folder that shares the server may have been faster
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     def carry_out(self, candidate: RegisteredVersion, champion: RegisteredVersion | None, *, promote: bool) -> None:
         """Move the aliases as decided.

@@ -53,6 +53,20 @@ def test_features_come_back_memory_mapped_and_equal(tmp_path: Path, zone: Landin
     assert manager.read_data_version(path)
 
 
+def test_features_are_mapped_once_until_their_day_is_stored_again(tmp_path: Path, zone: LandingZone) -> None:
+    manager = FeaturesIOManager(UPath(tmp_path))
+    first, second = (featurize_mail(landed_mail(zone, offset)) for offset in range(2))
+    path = manager.path_of("mail_features", day_text(0))
+    write_atomically(path, manager.to_bytes(first))
+    loaded = manager.load_day("mail_features", day_text(0))
+    assert manager.load_day("mail_features", day_text(0)) is loaded
+    write_atomically(path, manager.to_bytes(second))
+    again = manager.load_day("mail_features", day_text(0))
+    assert again.message_ids.tolist() == second.message_ids.tolist()
+    assert manager.read_data_version(path) == manager.fingerprint(second)
+    assert loaded.message_ids.tolist() == first.message_ids.tolist()  # whoever holds the old file still reads it
+
+
 def test_a_day_without_messages_can_be_stored_as_features(tmp_path: Path, zone: LandingZone) -> None:
     features = featurize_mail(landed_mail(zone).head(0))
     manager = FeaturesIOManager(UPath(tmp_path))

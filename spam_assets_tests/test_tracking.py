@@ -1,5 +1,6 @@
 """MLflow on a real SQLite store: training runs and the registry."""
 
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 from spam_assets.data_versions import fingerprint_model
 from spam_assets.learning.features import featurize_mail
@@ -189,13 +191,37 @@ def test_aliases_follow_decisions_and_rolling_back_twice_returns(
     assert (found.version, found.training_date, MODEL_NAME) == (3, DAYS[2], "spam-classifier")
 
 
-@pytest.mark.parametrize("uri", ["https://user:hunter2@example.com", "postgresql://u:hunter2@db/x"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "https://user:hunter2@example.com",
+        "postgresql://u:hunter2@db/x",
+        "postgresql://db/x?user=u&password=hunter2",
+    ],
+)
 def test_an_error_that_could_show_a_secret_is_replaced(uri: str) -> None:
     with pytest.raises(TrackingError) as raised, secret_kept(uri, "reading"):
         raise ValueError(f"cannot reach {uri}")
     assert "hunter2" not in str(raised.value.description)
     assert "MLflow failed while reading (ValueError)" in str(raised.value.description)
     assert raised.value.__suppress_context__
+
+
+@pytest.mark.parametrize("goes_well", [True, False])
+def test_a_server_that_goes_away_during_a_training_shows_no_secret(mlflow: TrainingMlFlow, goes_well: bool) -> None:
+    gone = "http://user:hunter2@127.0.0.1:9"  # nobody listens
+
+    def train() -> None:
+        with mlflow.training_run(DAYS[0], NotEnoughMailError):
+            mlflow.tracking_uri, mlflow.tracking_client = gone, MlflowClient(gone)
+            if not goes_well:
+                raise RuntimeError("out of luck")
+
+    with pytest.raises((TrackingError, RuntimeError)) as raised:
+        train()
+    said = "".join(traceback.format_exception(raised.value))
+    assert "hunter2" not in said
+    assert ("MLflow failed while ending train-2024-01-01" if goes_well else "out of luck") in said
 
 
 def test_an_error_without_a_secret_stays_as_it_is() -> None:

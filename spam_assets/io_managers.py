@@ -253,17 +253,22 @@ class FrameIOManager(DailyFileIOManager):
 
 
 class FeaturesIOManager(DailyFileIOManager):
-    """`MailFeatures` as one Arrow table: a row a message, a list of hashed features for each view."""
+    """`MailFeatures` as one Arrow table: a row a message, a list of hashed features for each view.
+
+    A window moves on by a day, so local files are mapped once and not for every model that learns them.
+
+    Args:
+        base_path: Where the days are stored.
+        days_kept_open: So many files stay mapped: a window of them.
+    """
 
     extension = ".arrow"
     VIEW_PREFIX: ClassVar[str] = "view:"
     DATA_VERSION: ClassVar[bytes] = b"data_version"
-    DAYS_KEPT_OPEN: ClassVar[int] = 400
-    """A window moves on by a day, so its files are mapped once and not for every model that learns them."""
 
-    def __init__(self, base_path: UPath) -> None:
+    def __init__(self, base_path: UPath, days_kept_open: int = 1) -> None:
         super().__init__(base_path)
-        self._map_once = lru_cache(self.DAYS_KEPT_OPEN)(self._map_file)
+        self._map_once = lru_cache(days_kept_open)(self._map_file)
 
     @override
     def to_bytes(self, value: "MailFeatures") -> bytes:

@@ -104,7 +104,10 @@ def open_stores(settings: Settings) -> Stores:
     """Return the IO managers of the settings' storage."""
     storage = UPath(settings.storage_url)
     return Stores(
-        FrameIOManager(storage), FeaturesIOManager(storage), ModelIOManager(storage), ReportIOManager(storage)
+        FrameIOManager(storage),
+        FeaturesIOManager(storage, days_kept_open=settings.window_days),
+        ModelIOManager(storage),
+        ReportIOManager(storage),
     )
 
 

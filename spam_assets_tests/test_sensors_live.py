@@ -32,6 +32,12 @@ query Ticks($selector: SensorSelector!) { sensorOrError(sensorSelector: $selecto
 } }
 """
 
+TRY_SCHEDULE = """
+mutation Try($selector: ScheduleSelector!) { scheduleDryRun(selectorData: $selector) {
+  ... on DryRunInstigationTick { evaluationResult { skipReason error { message } runRequests { tags { key value } } } }
+} }
+"""
+
 
 def selector(name: str) -> dict[str, str]:
     return {
@@ -44,6 +50,15 @@ def selector(name: str) -> dict[str, str]:
 def turn_on(dev: DagsterDev, name: str) -> None:
     answer = dev.ask(START_SENSOR, selector=selector(name))
     assert answer.get("sensorState", {}).get("status") == "RUNNING", answer
+
+
+def try_schedule(dev: DagsterDev, name: str) -> dict[str, str | None]:
+    """What a schedule says now, asked by the button of the UI that tests it: its skip reason and its runs' tags."""
+    repository = {key: value for key, value in selector("").items() if key != "sensorName"}
+    answer = dev.ask(TRY_SCHEDULE, selector={**repository, "scheduleName": name})["evaluationResult"]
+    assert answer["error"] is None
+    tags = [tag for request in answer["runRequests"] or [] for tag in request["tags"]]
+    return {"skip": answer["skipReason"], **{tag["key"]: tag["value"] for tag in tags}}
 
 
 def drop(home: Home, day: str, mail: pd.DataFrame | None = None) -> Path:
@@ -184,6 +199,11 @@ def test_days_that_land_lead_to_a_champion_by_themselves(home: Home) -> None:
         wait_until_quiet(home)
         say_ticks(dev, "new_mail")
         say_ticks(dev, "retraining")
+        at_three = try_schedule(dev, "train_daily")
+        if DAYS[7] in home.stored_days("trained_model"):
+            assert at_three == {"skip": f"a model was trained for {DAYS[7]}, and no newer day has come"}
+        else:
+            assert (at_three["dagster/partition"], at_three["skip"]) == (DAYS[7], None)
 
     runs = home.dagster_runs()
     assert {run.status for run in runs} == {dg.DagsterRunStatus.SUCCESS}

@@ -79,7 +79,8 @@ NOTHING = "nothing"
 def make_nothing(context: dg.AssetExecutionContext, reason: str, source: str = "none") -> None:
     """Record that a day has nothing to make here, nor in the assets of this run that would have been made from it.
 
-    Dagster takes a partition without a materialization for one that failed. `source` is as in SOURCE_TAG.
+    Dagster takes a partition without a materialization for one that failed, and an asset for unchecked when one of
+    its days is. `source` is as in SOURCE_TAG.
     """
     context.log.warning(reason)
     layer = context.job_def.asset_layer
@@ -96,6 +97,18 @@ def make_nothing(context: dg.AssetExecutionContext, reason: str, source: str = "
                 tags={SKIPPED_TAG: "true", DATA_VERSION_TAG: NOTHING, SOURCE_TAG: source},
             )
         )
+    for check in sorted(layer.asset_graph.asset_check_keys):
+        if check.asset_key in wanted:
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    check_name=check.name,
+                    asset_key=check.asset_key,
+                    passed=True,
+                    metadata={"skipped": reason},
+                    description=f"nothing to check: {reason}",
+                    partition=context.partition_key,
+                )
+            )
 
 
 @daily_asset(

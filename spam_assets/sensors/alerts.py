@@ -28,6 +28,7 @@ from spam_assets.alerts import (
 )
 from spam_assets.executor import read_day, say_root_cause
 from spam_assets.partitions import SETTINGS
+from spam_assets.sensors.described import described
 from spam_assets.settings import Settings
 
 MISSING_MAIL_GRACE_HOURS = 6.0
@@ -53,7 +54,9 @@ DEFAULT_STATUS = (
 
 # Dagster's own run_failure_sensor goes on to the next run when a message could not be sent, and leaves out runs of the
 # command line.
-@dg.sensor(name="alert_failures", minimum_interval_seconds=SETTINGS.sensor_seconds, default_status=DEFAULT_STATUS)
+@described(
+    dg.sensor, name="alert_failures", minimum_interval_seconds=SETTINGS.sensor_seconds, default_status=DEFAULT_STATUS
+)
 def alert_failures_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Send one message for each run that fails: which days, what, why. The cursor is the last failure that was told."""
     if not (context.cursor or "").isdigit():  # turned on just now
@@ -141,7 +144,7 @@ def list_days_of_run(tags: Mapping[str, str]) -> list[str]:
     return [date.fromordinal(number).isoformat() for number in range(first, last + 1)]
 
 
-@dg.sensor(name="alerts", minimum_interval_seconds=SETTINGS.sensor_seconds, default_status=DEFAULT_STATUS)
+@described(dg.sensor, name="alerts", minimum_interval_seconds=SETTINGS.sensor_seconds, default_status=DEFAULT_STATUS)
 def alerts_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Send a message when a candidate is promoted or refused, a day's mail is missing, or landed files are no use."""
     state = AlertState.from_cursor(context.cursor)

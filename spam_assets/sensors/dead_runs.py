@@ -3,9 +3,10 @@
 import dagster as dg
 
 from spam_assets.partitions import SETTINGS
+from spam_assets.sensors.described import described
 
 
-@dg.sensor(name="dead_runs", minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
+@described(dg.sensor, name="dead_runs", minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Fail runs whose process is gone, after a power cut for instance; nothing else would, and queues wait for them."""
     from spam_assets.dead_runs import fail_dead_runs
@@ -14,7 +15,7 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     return dg.SkipReason(f"failed {', '.join(failed)}: their processes are gone" if failed else "no run is dead")
 
 
-@dg.run_failure_sensor(name="abandoned_mlflow_runs", default_status=dg.DefaultSensorStatus.RUNNING)
+@described(dg.run_failure_sensor, name="abandoned_mlflow_runs", default_status=dg.DefaultSensorStatus.RUNNING)
 def abandoned_mlflow_runs_sensor(context: dg.RunFailureSensorContext) -> None:
     """End the MLflow runs of a run that died instead of failing in a step."""
     if not context.get_step_failure_events():

@@ -16,6 +16,7 @@ from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PART
 from spam_assets.day_records import read_day_records
 from spam_assets.jobs import REASON_TAG, mail_job
 from spam_assets.partitions import DAYS, SETTINGS
+from spam_assets.sensors.described import described
 
 if TYPE_CHECKING:
     from spam_assets.mail.index_store import IndexStore
@@ -26,7 +27,8 @@ SECONDS_FOR_READING = 20.0
 """Of one tick; Dagster gives it a minute."""
 
 
-@dg.sensor(
+@described(
+    dg.sensor,
     name="new_mail",
     job=mail_job,
     minimum_interval_seconds=SETTINGS.sensor_seconds,

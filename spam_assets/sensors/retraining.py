@@ -13,6 +13,7 @@ from dagster._core.storage.tags import PARTITION_NAME_TAG
 
 from spam_assets.jobs import REASON_TAG, retrain_job
 from spam_assets.partitions import DAYS, SETTINGS
+from spam_assets.sensors.described import described
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ IN_PROGRESS = [
 ]
 
 
-@dg.sensor(
+@described(
+    dg.sensor,
     name="retraining",
     job=retrain_job,
     minimum_interval_seconds=SETTINGS.sensor_seconds,
@@ -100,8 +102,12 @@ def _recall_champion() -> "ChampionRecord | None":
     return ChampionRecord.from_model(DatedModel(champion.training_date, registry.load_model(champion)))
 
 
-@dg.schedule(
-    name="train_daily", job=retrain_job, cron_schedule="0 3 * * *", default_status=dg.DefaultScheduleStatus.STOPPED
+@described(
+    dg.schedule,
+    name="train_daily",
+    job=retrain_job,
+    cron_schedule="0 3 * * *",
+    default_status=dg.DefaultScheduleStatus.STOPPED,
 )
 def train_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Train for the newest day of mail at a fixed hour, whatever the rule says, unless that has been done."""

@@ -260,7 +260,8 @@ def registered_model(
         )
         decision = decide_promotion(*standings, PromotionBar())
         registry.carry_out(candidate, champion, promote=decision.promote)
-    registry.remember(candidate, trained_model)  # the next day's candidate is compared with it
+    if decision.promote:
+        registry.remember(candidate, trained_model)  # the next candidate is compared with it
     yield dg.MaterializeResult(
         metadata=describe_decision(candidate, champion, decision),
         data_version=dg.DataVersion(version),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 pytest.register_assert_rewrite("spam_assets_tests.homes", "spam_assets_tests.pipeline")  # they explain what differs
 
+LandDays = Callable[[int], list[str]]
 PROJECT = Path(__file__).parent.parent
 FIRST_DAY = date(2024, 1, 1)
 HAM_WORDS = "meeting agenda minutes patch compile kernel lunch report review thanks schedule draft budget train".split()
@@ -90,6 +91,19 @@ def land_day(landing: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def land_days(land_day: Callable[..., Path]) -> LandDays:
+    """Land so many days from the first on, and return them."""
+
+    def land(count: int) -> list[str]:
+        days = [day_text(offset) for offset in range(count)]
+        for day in days:
+            land_day(day)
+        return days
+
+    return land
 
 
 @contextmanager

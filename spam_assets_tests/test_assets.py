@@ -7,7 +7,7 @@ import dagster as dg
 
 from spam_assets.day_records import read_day_records
 from spam_assets.settings import Settings
-from spam_assets_tests.conftest import day_text, make_mail
+from spam_assets_tests.conftest import LandDays, day_text, make_mail
 from spam_assets_tests.pipeline import (
     check_results,
     failure_text,
@@ -22,11 +22,9 @@ EVERY_ASSET = ("raw_mail", "validated_mail", "mail_features", "trained_model", "
 
 
 def test_a_range_of_days_goes_from_landing_to_a_champion(
-    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+    settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
-    days = [day_text(offset) for offset in range(5)]
-    for day in days:
-        land_day(day)
+    days = land_days(5)
 
     run = run_days(settings, instance, days[0], days[-1])
 
@@ -44,11 +42,9 @@ def test_a_range_of_days_goes_from_landing_to_a_champion(
 
 
 def test_running_twice_gives_the_same_bytes_and_no_second_version(
-    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+    settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
-    days = [day_text(offset) for offset in range(4)]
-    for day in days:
-        land_day(day)
+    days = land_days(4)
     from spam_assets.tracking import ModelRegistry
 
     def stored_bytes() -> dict[str, bytes]:
@@ -65,11 +61,9 @@ def test_running_twice_gives_the_same_bytes_and_no_second_version(
 
 
 def test_a_bad_day_in_the_middle_fails_alone_and_no_window_reads_it(
-    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay, land_days: LandDays
 ) -> None:
-    days = [day_text(offset) for offset in range(4)]
-    for day in days:
-        land_day(day)
+    days = land_days(4)
     bad = make_mail(days[2], messages=100)
     bad.loc[:5, "label"] = None
     land_day(days[2], bad)
@@ -178,11 +172,9 @@ def test_a_window_with_too_little_of_a_class_is_skipped_with_the_reason(
 
 
 def test_each_training_date_of_a_run_has_its_own_finished_mlflow_run(
-    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+    settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
-    days = [day_text(offset) for offset in range(4)]
-    for day in days:
-        land_day(day)
+    days = land_days(4)
     run = run_days(settings, instance, days[0], days[-1])
 
     runs = training_runs(settings)
@@ -208,11 +200,9 @@ def test_a_model_that_is_asked_for_on_a_day_without_features_says_what_to_do(
 
 
 def test_a_backfill_of_old_days_never_moves_the_champion_back(
-    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+    settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
-    days = [day_text(offset) for offset in range(5)]
-    for day in days:
-        land_day(day)
+    days = land_days(5)
     from spam_assets.tracking import CHAMPION, ModelRegistry
 
     run_days(settings, instance, days[0], days[-1])
@@ -236,11 +226,9 @@ def test_without_a_champion_there_is_no_report_and_the_reason_is_said(
 
 
 def test_a_day_is_reported_by_the_champion_before_it_also_after_newer_ones_came(
-    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+    settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
-    days = [day_text(offset) for offset in range(5)]
-    for day in days:
-        land_day(day)
+    days = land_days(5)
     run_days(settings, instance, days[0], days[-1])
     from spam_assets.resources import open_stores
     from spam_assets.tracking import ModelRegistry

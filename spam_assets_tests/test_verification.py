@@ -1,22 +1,17 @@
 """`verify` finds what was damaged, lost or exchanged behind Dagster's back."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import dagster as dg
 
 from spam_assets.settings import Settings
 from spam_assets.verification import find_faults
-from spam_assets_tests.conftest import day_text
+from spam_assets_tests.conftest import LandDays
 from spam_assets_tests.pipeline import run_days, stores
 
 
 def test_faults_are_found_one_by_one_and_named_with_the_remedy(
-    settings: Settings, instance: dg.DagsterInstance, land_day: Callable[..., Path]
+    settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
-    days = [day_text(offset) for offset in range(3)]
-    for day in days:
-        land_day(day)
+    days = land_days(3)
     run_days(settings, instance, days[0], days[-1])
 
     def faults() -> list[str]:

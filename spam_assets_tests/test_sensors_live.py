@@ -33,7 +33,7 @@ query Ticks($selector: SensorSelector!) { sensorOrError(sensorSelector: $selecto
 """
 
 TRY_SCHEDULE = """
-mutation Try($selector: ScheduleSelector!) { scheduleDryRun(selectorData: $selector) {
+mutation Try($selector: ScheduleSelector!, $now: Float) { scheduleDryRun(selectorData: $selector, timestamp: $now) {
   ... on DryRunInstigationTick { evaluationResult { skipReason error { message } runRequests { tags { key value } } } }
 } }
 """
@@ -55,7 +55,7 @@ def turn_on(dev: DagsterDev, name: str) -> None:
 def try_schedule(dev: DagsterDev, name: str) -> dict[str, str | None]:
     """What a schedule says now, asked by the button of the UI that tests it: its skip reason and its runs' tags."""
     repository = {key: value for key, value in selector("").items() if key != "sensorName"}
-    answer = dev.ask(TRY_SCHEDULE, selector={**repository, "scheduleName": name})["evaluationResult"]
+    answer = dev.ask(TRY_SCHEDULE, selector={**repository, "scheduleName": name}, now=time.time())["evaluationResult"]
     assert answer["error"] is None
     tags = [tag for request in answer["runRequests"] or [] for tag in request["tags"]]
     return {"skip": answer["skipReason"], **{tag["key"]: tag["value"] for tag in tags}}

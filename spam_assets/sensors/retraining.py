@@ -119,9 +119,8 @@ def train_daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest
         return dg.SkipReason("no mail has been featurized yet")
     if stores.models.has_day("trained_model", newest_day):
         return dg.SkipReason(f"a model was trained for {newest_day}, and no newer day has come")
+    # A run key would not tell: Dagster compares those of one sensor or of one tick of a schedule only.
     filters = dg.RunsFilter(job_name=retrain_job.name, statuses=IN_PROGRESS, tags={PARTITION_NAME_TAG: newest_day})
-    if context.instance.get_runs(
-        filters, limit=1
-    ):  # a run key would not tell: it is the sensor's or the schedule's own
+    if context.instance.get_runs(filters, limit=1):
         return dg.SkipReason(f"a model of {newest_day} is being trained")
     return dg.RunRequest(partition_key=newest_day, tags={REASON_TAG: "the schedule train_daily"})

@@ -103,10 +103,13 @@ def test_without_a_champion_a_model_is_trained():
 @pytest.mark.parametrize(
     ("newest", "expected"), [(day_after(19), False), (day_after(20), False), (day_after(21), True)]
 )
-@pytest.mark.parametrize("champion", [None, CHAMPION])
-def test_only_mail_newer_than_the_last_training_gives_another_one(champion, newest, expected):
-    settings = RetrainingSettings(cool_down_days=0)
+@pytest.mark.parametrize(
+    ("champion", "settings"),
+    [(None, RetrainingSettings()), (CHAMPION, RetrainingSettings(cool_down_days=0))],  # no champion, no cool-down
+)
+def test_only_mail_newer_than_the_last_training_gives_another_one(champion, settings, newest, expected):
     decision = decide_retraining([], champion, newest, settings, last_training=day_after(20))
+    assert decision.retrain is expected  # one day later is enough
     assert (decision.waiting is None) is expected
 
 

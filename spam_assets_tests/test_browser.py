@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from spam_assets_tests.conftest import PROJECT, day_text, make_mail
+from spam_assets_tests.homes import wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -142,9 +143,10 @@ def test_days_materialized_by_clicks_show_their_checks_and_the_picture(dagster_d
     # The bad day: failed check with its sentence; the good days have passed.
     page.goto(f"{dagster_dev}/assets/raw_mail?view=checks&checkName=labels_are_known")
     page.get_by_text("labels are neither ham nor spam").or_(page.get_by_text("Failed")).first.wait_for()
+    bar = [("green", 3), ("red", 1), ("green", 1)]
     for asset in ("validated_mail", "registered_model"):
         page.goto(f"{dagster_dev}/assets/{asset}?view=partitions")
-        assert read_partition_bar(page) == [("green", 3), ("red", 1), ("green", 1)]
+        wait_for(f"partition bar of {asset} that is {bar}", lambda: read_partition_bar(page) == bar)
 
 
 def test_a_sensor_that_is_turned_on_by_a_click_runs_the_day_that_lands(

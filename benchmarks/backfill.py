@@ -329,7 +329,7 @@ def find_incomplete_days(dev: DagsterDev, home: Path, made: Mapping[str, Mapping
     from mlflow import MlflowClient
     from upath import UPath
 
-    from spam_assets.io_managers import FeaturesIOManager, ModelIOManager
+    from spam_assets.io_managers.daily_files import FeaturesIOManager, ModelIOManager
 
     storage = UPath(home / "storage")
     managers = {"mail_features": FeaturesIOManager(storage), "trained_model": ModelIOManager(storage)}
@@ -369,8 +369,8 @@ def _failed_days(dev: DagsterDev, asset: str, days: Mapping[str, object]) -> lis
 
 def land_days(landing: str | None, home: Path, count: int | None) -> list[str]:
     """Land mail in a home for so many days, the first ones, or all and then all again with later dates."""
+    from spam_assets.landing.zone import LandingZone
     from spam_assets.mail.columns import RECEIVED_AT
-    from spam_assets.mail.landing import LandingZone
 
     days = land_mail(landing, home)
     if count is None or count == len(days):
@@ -396,7 +396,7 @@ def list_partitions(days: Sequence[str]) -> list[str]:
 
 def count_messages(home: Path, days: Sequence[str]) -> int:
     """Return how many messages landed."""
-    from spam_assets.mail.landing import LandingZone
+    from spam_assets.landing.zone import LandingZone
 
     zone = LandingZone(str(home / "landing"))
     return sum(len(zone.read(day).frame) for day in days)

@@ -32,6 +32,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.quality import land_corpus, whole_messages
+from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import (
     FOUR_GRAM,
     PATTERN_BITS,
@@ -41,7 +42,6 @@ from spam_assets.learning.features import (
     hash_documents,
 )
 from spam_assets.mail.columns import RAW
-from spam_assets.mail.landing import LandingZone
 from spam_assets.mail.parsing import parse_message
 from spam_assets.mail.quality import select_valid_mail
 from spam_assets.mail.reading import complete_mail

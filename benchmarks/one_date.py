@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 # The plain script imports this module: no Dagster and nothing heavy up here.
-from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
+from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 
 if TYPE_CHECKING:
     from spam_assets.learning.features import MailFeatures
@@ -53,7 +53,7 @@ class PlainPipeline:
         os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
         import mlflow
 
-        from spam_assets.mail.landing import LandingZone
+        from spam_assets.landing.zone import LandingZone
 
         self.zone = LandingZone(str(home / "landing"))
         uri = f"sqlite:///{home / 'mlflow.db'}"
@@ -94,12 +94,12 @@ class PlainPipeline:
 
     def run_day(self, day: str) -> dict[str, str]:
         """Take a day through everything; return the data versions of its features and, if there is one, its model."""
-        from spam_assets.data_versions import fingerprint_features, fingerprint_model
+        from spam_assets.io_managers.fingerprints import fingerprint_features, fingerprint_model
         from spam_assets.learning.explanation import tell_strongest_words
         from spam_assets.learning.features import featurize_mail
         from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
         from spam_assets.mail.quality import QualityError, judge_day, summarize_day, validate_day, warn_about_day
-        from spam_assets.plots import draw_evaluation
+        from spam_assets.views.pictures import draw_evaluation
 
         raw = self.zone.read(day).frame
         judge_day(raw, day)
@@ -137,7 +137,12 @@ class PlainPipeline:
         from mlflow.entities import Metric, Param, RunTag
 
         from spam_assets.learning.model_file import dump_model
-        from spam_assets.model_package import LOADER_MODULE, build_signature, copy_serving_code, list_requirements
+        from spam_assets.registry.logged_model import (
+            LOADER_MODULE,
+            build_signature,
+            copy_serving_code,
+            list_requirements,
+        )
 
         run = self.client.create_run(self.experiment_id, run_name=f"train-{day}", tags={"training_date": day})
         run_id = str(run.info.run_id)
@@ -300,7 +305,9 @@ def build_environment(home: Path, first: str, last: str) -> dict[str, str]:
     }
 
 
-PREPARE_SCRIPT = "from spam_assets.home import prepare_home; from spam_assets.settings import load_settings as load; "
+PREPARE_SCRIPT = (
+    "from spam_assets.cli.home import prepare_home; from spam_assets.settings import load_settings as load; "
+)
 PREPARE_COMMAND = [sys.executable, "-W", "ignore", "-c", PREPARE_SCRIPT + "prepare_home(load())"]
 """Makes Dagster's configuration and the MLflow store, which takes seconds once in the life of a home."""
 
@@ -309,9 +316,9 @@ def store_history(home: Path, days: Iterable[str]) -> None:
     """Store validated mail and features of days as the assets do."""
     from upath import UPath
 
-    from spam_assets.io_managers import FeaturesIOManager, FrameIOManager, write_atomically
+    from spam_assets.io_managers.daily_files import FeaturesIOManager, FrameIOManager, write_atomically
+    from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
-    from spam_assets.mail.landing import LandingZone
     from spam_assets.mail.quality import validate_day
 
     storage, zone = UPath(home / "storage"), LandingZone(str(home / "landing"))
@@ -324,8 +331,8 @@ def store_history(home: Path, days: Iterable[str]) -> None:
 
 def land_mail(landing: str | None, home: Path) -> list[str]:
     """Put a landing zone, or else the SpamAssassin corpus, into a home; return its days."""
-    from spam_assets.mail.importers import corpus_messages, fetch_corpus, land_messages
-    from spam_assets.mail.landing import LandingZone
+    from spam_assets.landing.importers.days import corpus_messages, fetch_corpus, land_messages
+    from spam_assets.landing.zone import LandingZone
 
     zone = LandingZone(str(home / "landing"))
     if landing is not None:

@@ -39,6 +39,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spam_assets.landing.errors import LandingError
+from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.evaluation import (
     PairedDifference,
     bootstrap_interval,
@@ -47,8 +49,6 @@ from spam_assets.learning.evaluation import (
     evaluate_scores,
 )
 from spam_assets.mail.columns import BODY, LABEL, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
-from spam_assets.mail.errors import LandingError
-from spam_assets.mail.landing import LandingZone
 from spam_assets.mail.quality import select_valid_mail
 
 RETRAIN_EVERY_DAYS = 3
@@ -589,7 +589,7 @@ def draw_det_curves(runs: Mapping[str, Run], path: Path) -> None:
 
 def land_corpus(cache: Path, folder: Path) -> str:
     """Land the SpamAssassin corpus in a folder."""
-    from spam_assets.mail.importers import corpus_messages, fetch_corpus, land_messages
+    from spam_assets.landing.importers.days import corpus_messages, fetch_corpus, land_messages
 
     zone = LandingZone(str(folder))
     land_messages(corpus_messages(fetch_corpus(cache)), zone, "parquet")

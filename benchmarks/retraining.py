@@ -50,15 +50,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.quality import land_corpus
+from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.comparison import DatedModel, compare_on_unseen_days
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.promotion import PromotionBar, decide_promotion
 from spam_assets.learning.reporting import DayReport, report_day
-from spam_assets.learning.retraining import ChampionRecord, RetrainingSettings, decide_retraining
+from spam_assets.learning.retraining_rule import ChampionRecord, RetrainingSettings, decide_retraining
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.columns import HAM, LABEL, MESSAGE_ID, SPAM
-from spam_assets.mail.landing import LandingZone
 from spam_assets.mail.parsing import parse_message
 from spam_assets.mail.quality import select_valid_mail
 

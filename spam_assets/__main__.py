@@ -1,5 +1,5 @@
 """`python -m spam_assets` is `spam-assets`."""
 
-from spam_assets.cli import main
+from spam_assets.cli.app import main
 
 main()

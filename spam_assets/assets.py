@@ -13,16 +13,24 @@ import dagster as dg
 import pandas as pd
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from spam_assets.data_versions import fingerprint_features, fingerprint_frame, fingerprint_model, fingerprint_report
-from spam_assets.day_records import SKIPPED_TAG, SOURCE_TAG, fingerprint_source, fingerprint_training
-from spam_assets.io_managers import WINDOW_DAYS, WindowOfDays
-from spam_assets.learning.versions import FEATURES_VERSION, MODEL_VERSION
-from spam_assets.locks import TRAINING_POOL
+from spam_assets.engine.day_records import SKIPPED_TAG, SOURCE_TAG, fingerprint_source, fingerprint_training
+from spam_assets.engine.locks import TRAINING_POOL
+from spam_assets.io_managers.daily_files import WINDOW_DAYS, WindowOfDays
+from spam_assets.io_managers.fingerprints import (
+    fingerprint_features,
+    fingerprint_frame,
+    fingerprint_model,
+    fingerprint_report,
+)
+from spam_assets.landing.errors import LandingError, LandingFileMissing
+from spam_assets.landing.zone import LandingZone
+from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
-from spam_assets.mail.errors import LandingError, LandingFileMissing
-from spam_assets.mail.landing import LandingZone
 from spam_assets.mail.quality import QualityError, validate_day
-from spam_assets.metadata import (
+from spam_assets.partitions import DAYS, SETTINGS
+from spam_assets.registry.training_runs import CHAMPION, ModelRegistry, TrainingMlFlow
+from spam_assets.resources import MailHistory, TrainingWindow
+from spam_assets.views.metadata import (
     describe_columns,
     describe_decision,
     describe_features,
@@ -33,9 +41,6 @@ from spam_assets.metadata import (
     describe_report,
     describe_words,
 )
-from spam_assets.partitions import DAYS, SETTINGS
-from spam_assets.resources import MailHistory, TrainingWindow
-from spam_assets.tracking import CHAMPION, ModelRegistry, TrainingMlFlow
 
 
 def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -201,7 +206,7 @@ def trained_model(
     """A spam filter that has learnt the window of days that ends with this day."""
     from spam_assets.learning.explanation import tell_strongest_words
     from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
-    from spam_assets.plots import draw_evaluation
+    from spam_assets.views.pictures import draw_evaluation
 
     day = context.partition_key
     mail_features.require(day)

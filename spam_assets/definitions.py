@@ -18,7 +18,7 @@ from spam_assets.assets import (
     validated_mail,
 )
 from spam_assets.checks import raw_mail_quality
-from spam_assets.executor import day_by_day_executor
+from spam_assets.engine.executor import day_by_day_executor
 from spam_assets.jobs import mail_job, retrain_job, train_job
 from spam_assets.partitions import SETTINGS
 from spam_assets.resources import build_resources

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from upath import UPath
 
-from spam_assets.io_managers import (
+from spam_assets.io_managers.daily_files import (
     FeaturesIOManager,
     FrameIOManager,
     ModelIOManager,
@@ -19,13 +19,13 @@ from spam_assets.io_managers import (
     WindowOfDays,
     first_day_of_window,
 )
+from spam_assets.registry.training_runs import ModelRegistry, build_mlflow_resource
 from spam_assets.settings import Settings
-from spam_assets.tracking import ModelRegistry, build_mlflow_resource
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spam_assets.mail.landing import LandingZone
+    from spam_assets.landing.zone import LandingZone
     from spam_assets.mail.quality import DaySummary
 
 
@@ -71,8 +71,8 @@ class TrainingWindow:
         Raises:
             LandingError: the landing zone cannot be reached, so nobody knows what the window should hold.
         """
+        from spam_assets.landing.errors import LandingError
         from spam_assets.learning.features import featurize_mail
-        from spam_assets.mail.errors import LandingError
         from spam_assets.mail.quality import QualityError, validate_day
 
         first_day = first_day_of_window(last_day, self.window_days)
@@ -113,7 +113,7 @@ def open_stores(settings: Settings) -> Stores:
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Return the resources by key."""
-    from spam_assets.mail.landing import LandingZone
+    from spam_assets.landing.zone import LandingZone
 
     stores = open_stores(settings)
     zone = LandingZone(settings.landing_url)

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from spam_assets.mail.landing import LandingZone
+from spam_assets.landing.zone import LandingZone
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def open_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance that is configured as a home folder's is."""
     import yaml
 
-    from spam_assets.home import DAGSTER_YAML
+    from spam_assets.cli.home import DAGSTER_YAML
 
     configuration = yaml.safe_load(DAGSTER_YAML)
     configuration["storage"]["custom"]["config"]["base_dir"] = str(folder)

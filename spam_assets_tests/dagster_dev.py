@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from benchmarks.backfill import LAUNCH, STATUS, DagsterDev, serve_dagster
-from spam_assets.home import DAGSTER_YAML
+from spam_assets.cli.home import DAGSTER_YAML
 from spam_assets_tests.homes import ALL_ASSETS, Home, wait_for
 
 

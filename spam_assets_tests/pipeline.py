@@ -6,8 +6,8 @@ import dagster as dg
 
 from spam_assets import assets
 from spam_assets.checks import raw_mail_quality
-from spam_assets.executor import day_by_day_executor
-from spam_assets.io_managers import FeaturesIOManager, FrameIOManager, ModelIOManager
+from spam_assets.engine.executor import day_by_day_executor
+from spam_assets.io_managers.daily_files import FeaturesIOManager, FrameIOManager, ModelIOManager
 from spam_assets.resources import build_resources
 from spam_assets.settings import Settings
 

@@ -11,9 +11,9 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from spam_assets.executor import read_day
+from spam_assets.engine.executor import read_day
+from spam_assets.engine.run_days import DayOutcome, _note_event
 from spam_assets.partitions import DAYS
-from spam_assets.runs import DayOutcome, _note_event
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import materialized, run_days, stores
@@ -199,10 +199,10 @@ def test_the_windows_skip_the_bad_days(ran: RangeRun) -> None:
 
 
 def test_models_are_those_that_the_good_days_alone_give(ran: RangeRun) -> None:
+    from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
     from spam_assets.learning.model_file import dump_model
     from spam_assets.learning.training import TrainingSettings, train_model
-    from spam_assets.mail.landing import LandingZone
     from spam_assets.mail.quality import validate_day
 
     zone = LandingZone(ran.settings.landing_url)

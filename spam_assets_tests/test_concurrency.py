@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from spam_assets.home import DAGSTER_YAML
+from spam_assets.cli.home import DAGSTER_YAML
 from spam_assets_tests.dagster_dev import launch, serve, wait_for_end
 from spam_assets_tests.homes import (
     DAYS,
@@ -28,7 +28,7 @@ def assert_nothing_collided(home: Home, undisturbed: Results) -> None:
 OPEN_STORES = """
 import sys
 from dagster import DagsterInstance
-import spam_assets.dagster_storage
+import spam_assets.engine.sqlite_storage
 print("ready", flush=True)
 sys.stdin.readline()
 with DagsterInstance.get() as instance:

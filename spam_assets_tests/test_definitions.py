@@ -67,7 +67,7 @@ def test_definitions_load_in_a_fresh_process_without_a_warning_or_heavy_imports(
 
 def test_a_start_after_the_end_is_one_clear_sentence() -> None:
     done = run_python(
-        "from spam_assets.cli import main; import sys; sys.argv = ['spam-assets', 'models']; main()",
+        "from spam_assets.cli.app import main; import sys; sys.argv = ['spam-assets', 'models']; main()",
         SPAM_ASSETS_START_DATE="2024-02-01",
         SPAM_ASSETS_END_DATE="2024-01-01",
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from spam_assets.tracking import RUN_KILLED, RUN_OPEN
+from spam_assets.registry.training_runs import RUN_KILLED, RUN_OPEN
 from spam_assets_tests.homes import DAYS, SLOW, STORED, Home, Results, wait_for, wait_until_done
 
 pytestmark = SLOW

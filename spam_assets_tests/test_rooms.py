@@ -28,7 +28,7 @@ def test_the_rooms_keep_their_rules() -> None:
         ("learning/training.py", "import mlflow"),
         ("assets.py", "import mlflow"),
         ("mail/parsing.py", "import spam_assets.settings"),
-        ("io_managers.py", "import spam_assets.assets"),
+        ("io_managers/daily_files.py", "import spam_assets.assets"),
     ],
 )
 def test_an_import_against_the_rules_is_found(tmp_path: Path, module: str, line: str) -> None:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 from numba import njit
 
 from spam_assets.learning.calibration import Calibration
+from spam_assets.learning.code_versions import FEATURES_VERSION
 from spam_assets.learning.evaluation import Evaluation
 from spam_assets.learning.features import PATTERNS, WORDS, MailFeatures
-from spam_assets.learning.versions import FEATURES_VERSION
 
 EVIDENCE_SHARE = 0.5
 """Margin = linear margin of the patterns + 0.5 x mean log-odds of the words."""

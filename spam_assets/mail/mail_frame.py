@@ -27,10 +27,9 @@ from spam_assets.mail.columns import (
     SUBJECT,
     TEXT,
 )
-from spam_assets.mail.errors import LandingError
+from spam_assets.mail.errors import MailError
 from spam_assets.mail.parsing import Message, make_storable, parse_mail_date, parse_message
 
-RECEIVED_AT_DTYPE: Final = "datetime64[us, UTC]"
 _BASE64_MARK: Final = "base64:"
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 _LABEL_SPELLINGS: Final = {"0": HAM, "false": HAM, "ham": HAM, "1": SPAM, "true": SPAM, "spam": SPAM}
@@ -58,7 +57,7 @@ def build_mail_frame(columns: Mapping[str, Sequence[Any]], day: str, name: str) 
         The frame, see `LandedDay`, and notes.
 
     Raises:
-        LandingError: a cell of `raw` cannot be decoded.
+        MailError: a cell of `raw` cannot be decoded.
     """
     notes: list[str] = []
     count = len(columns[LABEL])
@@ -247,7 +246,7 @@ def _decode_raw(cell: object, number: int, name: str) -> bytes | None:
     try:
         return decode_raw(str(cell))
     except ValueError as error:
-        raise LandingError(
+        raise MailError(
             f"{name} has a raw message in row {number} that starts with base64: and is no base64 ({error}); "
             "land the file again."
         ) from error

@@ -28,7 +28,7 @@ from spam_assets.mail.columns import (
     SPAM,
     SUBJECT,
 )
-from spam_assets.mail.landing import is_day
+from spam_assets.mail.dates import is_day
 from spam_assets.mail.mail_frame import derive_message_ids, make_ids_unique, read_dates
 
 MAX_MISSING_PERCENT: Final = 5

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from spam_assets.mail.columns import BODY, LABEL, MAIL_COLUMNS, RAW, RECEIVED_AT, TEXT
+from spam_assets.mail.errors import MailError
 from spam_assets.mail.mail_frame import is_missing
 from spam_assets.mail.parsing import parse_message
 
@@ -16,10 +17,6 @@ MAIL_HEADER = re.compile(
 )
 HEADER_LINE = re.compile(rb"[!-9;-~]+:")
 ENVELOPE = re.compile(rb"(?m)^From \S+ [^\n]*\b\d{2}:\d{2}")
-
-
-class MailError(ValueError):
-    """The file or frame holds no mail that can be read; the message says what to do."""
 
 
 HEADER_BYTES = 64 * 1024

@@ -14,8 +14,8 @@
 up to the champion report and trains nothing, `retraining` trains and reads no landing zone.
 """
 
-from spam_assets.sensors.alerts import alert_failures_sensor, alerts_sensor
 from spam_assets.sensors.dead_runs import abandoned_mlflow_runs_sensor, dead_runs_sensor
+from spam_assets.sensors.decision_alerts import alert_failures_sensor, alerts_sensor
 from spam_assets.sensors.new_mail import new_mail_sensor
 from spam_assets.sensors.retraining import retraining_sensor, train_daily_schedule
 

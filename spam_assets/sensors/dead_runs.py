@@ -1,4 +1,4 @@
-"""Runs whose process died: see `spam_assets.dead_runs`."""
+"""Runs whose process died: see `spam_assets.engine.life`."""
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ from spam_assets.sensors.described import described
 @described(dg.sensor, name="dead_runs", minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Fail runs whose process is gone, after a power cut for instance; nothing else would, and queues wait for them."""
-    from spam_assets.dead_runs import fail_dead_runs
+    from spam_assets.engine.life import fail_dead_runs
 
     failed = fail_dead_runs(SETTINGS, context.instance)
     return dg.SkipReason(f"failed {', '.join(failed)}: their processes are gone" if failed else "no run is dead")
@@ -19,6 +19,6 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 def abandoned_mlflow_runs_sensor(context: dg.RunFailureSensorContext) -> None:
     """End the MLflow runs of a run that died instead of failing in a step."""
     if not context.get_step_failure_events():
-        from spam_assets.tracking import end_abandoned_runs
+        from spam_assets.registry.training_runs import end_abandoned_runs
 
         end_abandoned_runs(SETTINGS, context.instance, again=True)

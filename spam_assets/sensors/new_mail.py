@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 import dagster as dg
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
-from spam_assets.day_records import read_day_records
+from spam_assets.engine.day_records import read_day_records
 from spam_assets.jobs import REASON_TAG, mail_job
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.sensors.described import described
 
 if TYPE_CHECKING:
-    from spam_assets.mail.index_store import IndexStore
-    from spam_assets.mail.watching import LandingIndex, WatchPlan
+    from spam_assets.landing.index_store import IndexStore
+    from spam_assets.landing.watching import LandingIndex, WatchPlan
 
 DAYS_PER_RUN = 100
 SECONDS_FOR_READING = 20.0
@@ -36,10 +36,10 @@ SECONDS_FOR_READING = 20.0
 )
 def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Run the days whose landing file is new or has new content, oldest first, each once."""
-    from spam_assets.mail.errors import LandingError
-    from spam_assets.mail.index_store import IndexStore
-    from spam_assets.mail.landing import LandingZone
-    from spam_assets.mail.watching import watch_zone
+    from spam_assets.landing.errors import LandingError
+    from spam_assets.landing.index_store import IndexStore
+    from spam_assets.landing.watching import watch_zone
+    from spam_assets.landing.zone import LandingZone
 
     zone = LandingZone(SETTINGS.landing_url)
     store = IndexStore(f"{SETTINGS.storage_url.rstrip('/')}/landing_index")
@@ -84,8 +84,8 @@ def read_cursor(cursor: str) -> tuple[str, int]:
 
 def recall_index(store: "IndexStore", cursor: str, instance: dg.DagsterInstance) -> "LandingIndex":
     """Return what was known when the cursor was set; without one, what days ran with, so that none runs again."""
-    from spam_assets.mail.index_store import IndexMissing
-    from spam_assets.mail.watching import LandingIndex
+    from spam_assets.landing.index_store import IndexMissing
+    from spam_assets.landing.watching import LandingIndex
 
     if cursor:
         try:
@@ -102,7 +102,7 @@ def request_days(plan: "WatchPlan", cursor: str) -> Iterator[dg.RunRequest]:
     The run key holds the cursor: a tick that is repeated after a crash asks for the same runs, which Dagster knows,
     and content that comes back after a change is asked for again.
     """
-    from spam_assets.mail.watching import DayState, group_days
+    from spam_assets.landing.watching import DayState, group_days
 
     digests = {requested.day: requested.digest for requested in plan.requested}
     landed = [day for day, entry in plan.index.items() if entry.state is not DayState.DELETED]
@@ -124,7 +124,7 @@ def say_days(days: Sequence[str]) -> str:
 
 def say_why_nothing(plan: "WatchPlan") -> str:
     """Return why a look at the landing zone requests nothing."""
-    from spam_assets.mail.watching import DayState
+    from spam_assets.landing.watching import DayState
 
     gone = [day for day, entry in plan.index.items() if entry.state is DayState.DELETED]
     parts = [f"nothing new in {len(plan.index) - len(gone)} landed days"]

@@ -17,7 +17,7 @@ from spam_assets.sensors.described import described
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from spam_assets.learning.retraining import ChampionRecord, RetrainingSettings
+    from spam_assets.learning.retraining_rule import ChampionRecord, RetrainingSettings
 
 REPORTS_READ = 60
 IN_PROGRESS = [
@@ -38,7 +38,7 @@ IN_PROGRESS = [
 )
 def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Train a model for the newest day when the rule says so; the cursor is the newest day judged."""
-    from spam_assets.learning.retraining import decide_retraining
+    from spam_assets.learning.retraining_rule import decide_retraining
     from spam_assets.resources import open_stores
 
     stores = open_stores(SETTINGS)
@@ -80,7 +80,7 @@ def find_newest_day(days: Sequence[str]) -> str | None:
 
 def build_retraining_settings(settings: Settings) -> "RetrainingSettings":
     """Return the rule's settings, with what a person chose."""
-    from spam_assets.learning.retraining import RetrainingSettings
+    from spam_assets.learning.retraining_rule import RetrainingSettings
 
     return replace(
         RetrainingSettings(),
@@ -92,8 +92,8 @@ def build_retraining_settings(settings: Settings) -> "RetrainingSettings":
 
 def _recall_champion() -> "ChampionRecord | None":
     from spam_assets.learning.comparison import DatedModel
-    from spam_assets.learning.retraining import ChampionRecord
-    from spam_assets.tracking import CHAMPION, ModelRegistry
+    from spam_assets.learning.retraining_rule import ChampionRecord
+    from spam_assets.registry.training_runs import CHAMPION, ModelRegistry
 
     registry = ModelRegistry(SETTINGS)
     champion = registry.aliased(CHAMPION)

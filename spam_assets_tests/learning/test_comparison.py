@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.comparison import DatedModel, compare_on_unseen_days
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.training import TrainingSettings, train_model
-from spam_assets.mail.landing import LandingZone
 from spam_assets_tests.conftest import day_text, make_mail
 
 

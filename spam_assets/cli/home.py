@@ -1,0 +1,141 @@
+"""The home folder: everything that must exist before Dagster and MLflow start, made once and safe to make again.
+
+Not here: what runs in it (`runs`).
+"""
+
+import os
+from datetime import date
+from pathlib import Path
+
+from spam_assets.settings import ENV_FILE, Settings
+
+OUR_LINE = "# set by spam-assets"
+DAGSTER_YAML = """\
+# Written once by spam-assets; yours to change. docs/backfills.md says what each part is for.
+telemetry:
+  enabled: false
+
+# Dagster's SQLite files, used with one SQLAlchemy engine for each file instead of one for each query.
+storage:
+  custom:
+    module: spam_assets.engine.sqlite_storage
+    class: SharedEngineStorage
+    config:
+      base_dir:
+        env: DAGSTER_HOME
+
+# stdout and stderr of steps are not captured: that starts two processes a day, and the assets print nothing.
+# Everything they say is in the event log.
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+
+# Runs that train wait for each other (they are in the pool "training"); runs that only read mail do not.
+concurrency:
+  pools:
+    granularity: run
+    default_limit: 1
+  runs:
+    max_concurrent_runs: 4
+
+# A run whose process never came up is failed after three minutes instead of waited for.
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 180
+  poll_interval_seconds: 30
+
+# A run of the sensors whose process died is started again and goes on with the day that was in hand. What failed in a
+# step, as a bad day does, is not repeated.
+run_retries:
+  enabled: true
+  max_retries: 0
+  retry_on_asset_or_op_failure: false
+
+# The UI shows whether mail still comes in every day.
+freshness:
+  enabled: true
+
+python_logs:
+  python_log_level: INFO
+"""
+
+
+def prepare_home(settings: Settings) -> None:
+    """Create folders, Dagster's configuration and the MLflow store where they are missing.
+
+    Also exports DAGSTER_HOME, and notes it in `.env` of the working directory, so that plain `dagster dev` there
+    shows the same runs.
+    """
+    from spam_assets.registry.training_runs import (
+        prepare_tracking_store,  # takes seconds, which landing mail need not wait for
+    )
+
+    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    prepare_landing(settings)
+    configuration = settings.dagster_home / "dagster.yaml"
+    if not configuration.exists():
+        configuration.write_text(DAGSTER_YAML, encoding="utf-8")
+    prepare_tracking_store(settings)
+    if "DAGSTER_HOME" not in os.environ:
+        os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+        _note_dagster_home(settings.dagster_home)
+
+
+def prepare_landing(settings: Settings) -> None:
+    """Create the landing zone of the home folder; one of your own must exist, so that a typing error shows."""
+    if settings.landing is None:
+        Path(settings.landing_url).mkdir(parents=True, exist_ok=True)
+
+
+def _note_dagster_home(dagster_home: Path) -> None:
+    """Set DAGSTER_HOME in `.env`, where `dagster dev` reads it, unless a person has set it there."""
+    if not Path("workspace.yaml").exists():
+        return
+    before = ENV_FILE.read_text(encoding="utf-8").splitlines() if ENV_FILE.exists() else []
+    theirs = [line for line in before if not line.endswith(OUR_LINE)]
+    if any(line.startswith("DAGSTER_HOME=") for line in theirs):
+        return
+    after = [*theirs, f"DAGSTER_HOME={dagster_home}  {OUR_LINE}"]
+    if after != before:
+        _replace_text(ENV_FILE, after)
+
+
+def widen_day_range(settings: Settings, first: date, last: date, *, open_ended: bool) -> bool:
+    """Make the partitions cover the days that landed; return whether that changed anything.
+
+    The range is kept in the home folder. Days set in the environment or in `.env` stay in force.
+
+    Args:
+        settings: The settings in force.
+        first: Oldest day that landed.
+        last: Newest day that landed.
+        open_ended: Whether mail keeps landing, so that the partitions must grow with the calendar.
+    """
+    known = _read_day_range(settings.range_file)
+    first = min(first, known.get("SPAM_ASSETS_START_DATE", first))
+    known_last = known.get("SPAM_ASSETS_END_DATE", None if known else last)
+    wanted = {"SPAM_ASSETS_START_DATE": first}
+    if not open_ended and known_last is not None:
+        wanted["SPAM_ASSETS_END_DATE"] = max(last, known_last)
+    if wanted == known:
+        return False
+    _replace_text(
+        settings.range_file,
+        ["# The days that landed, noted by spam-assets; .env and the environment win over this file.",
+         *(f"{name}={day.isoformat()}" for name, day in wanted.items())],
+    )  # fmt: skip
+    return True
+
+
+def _read_day_range(path: Path) -> dict[str, date]:
+    if not path.exists():
+        return {}
+    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines() if "=" in line)
+    return {name: date.fromisoformat(value) for name, _, value in pairs if not name.startswith("#")}
+
+
+def _replace_text(path: Path, lines: list[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    beside.replace(path)

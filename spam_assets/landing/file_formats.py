@@ -1,0 +1,323 @@
+"""The formats of landing files: bytes <-> columns of cells, for CSV, gzipped CSV, Parquet and JSON Lines.
+
+A CSV file holds what the mail says, so a cell may start with `=`, `+`, `-` or `@`. Opened in a spreadsheet such
+a cell can run as a formula: import the column as text. Landing files never alter a cell for that reason.
+"""
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import pandas as pd
+
+from spam_assets.landing.errors import LandingError
+from spam_assets.mail.columns import (
+    BODY,
+    LABEL,
+    MAIL_COLUMNS,
+    MESSAGE_ID,
+    RAW,
+    RECEIVED_AT,
+    TEXT,
+)
+from spam_assets.mail.errors import MailError
+from spam_assets.mail.mail_frame import Columns, build_mail_frame, encode_raw, is_missing, read_dates
+
+FILE_FORMATS: Final = ("csv", "csv.gz", "parquet", "jsonl")
+MAX_TABLE_BYTES: Final = 4 * 1024**3
+"""Of one day, decompressed. A day of a million mails is about this much."""
+MAX_COMPRESSION_RATIO: Final = 300
+"""Text compresses 3 to 10 times, boilerplate 100 times, a decompression bomb 1000 times."""
+MIN_SUSPICIOUS_BYTES: Final = 64 * 1024**2
+"""Below this the ratio does not matter."""
+MAX_CELL_CHARACTERS: Final = 128 * 1024**2
+"""Of one CSV cell: the largest message that mail servers let through, in base64, with room to spare."""
+MAX_ROWS: Final = 20_000_000
+"""Of one Parquet file: a few bytes of it can stand for any number of equal rows."""
+_MISSING_WHEN_EMPTY: Final = (MESSAGE_ID, RECEIVED_AT, RAW, LABEL)
+
+
+def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Read the bytes of a landing file.
+
+    Args:
+        content: the file's bytes.
+        file_format: one of `FILE_FORMATS`.
+        day: the partition, YYYY-MM-DD.
+        name: what to call the file in errors.
+
+    Returns:
+        The frame, see `LandedDay`, and notes.
+
+    Raises:
+        LandingError: the file cannot be read as a whole; names the file, the line if there is one, and the
+            remedy.
+    """
+    if not content:
+        raise LandingError(f"{name} is empty; land the file again, a day without mail needs at least the header.")
+    if file_format == "parquet":
+        columns = _read_parquet(content, name)
+    elif file_format == "jsonl":
+        columns = _read_jsonl(content, name)
+    else:
+        content = _decompress(content, name) if file_format == "csv.gz" else content
+        columns = _read_csv(content, name)
+    try:
+        return build_mail_frame(columns, day, name)
+    except MailError as error:
+        raise LandingError(str(error)) from error
+
+
+def _decompress(content: bytes, name: str) -> bytes:
+    """Decompress gzip, also of several members, up to a limit."""
+    limit = min(MAX_TABLE_BYTES, max(MIN_SUSPICIOUS_BYTES, MAX_COMPRESSION_RATIO * len(content)))
+    pieces: list[bytes] = []
+    size_bytes = 0
+    rest = content
+    try:
+        while rest.strip(b"\0"):  # tape drives and some tools pad with zeros
+            stream = zlib.decompressobj(wbits=31)
+            while not stream.eof:
+                piece = stream.decompress(rest, 1 << 24)
+                rest = stream.unconsumed_tail
+                size_bytes += len(piece)
+                if size_bytes > limit:
+                    raise LandingError(
+                        f"{name} decompresses to more than {limit:,} bytes and looks like a decompression "
+                        "bomb; split the day or land it uncompressed."
+                    )
+                if not piece and not rest and not stream.eof:
+                    raise LandingError(f"{name} is cut off in the middle of its gzip data; land the file again.")
+                pieces.append(piece)
+            rest = stream.unused_data
+    except zlib.error as error:
+        raise LandingError(f"{name} is not sound gzip data ({error}); land the file again.") from error
+    return b"".join(pieces)
+
+
+def decode_utf8(content: bytes, name: str) -> str:
+    """Return the text of a file; raises LandingError with the line of the first byte that is not UTF-8."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise LandingError(
+            f"{name} is not UTF-8 in line {line} (byte 0x{content[error.start]:02x}); save it as UTF-8 and "
+            "land it again."
+        ) from error
+
+
+def read_csv_rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line number and the cells of every CSV row, the header first; blank lines are skipped.
+
+    Args:
+        lines: lines with their ends as they are, as from a file opened with `newline=""`.
+        name: what to call the file in errors.
+
+    Raises:
+        LandingError: a row has another number of cells than the header, broken quotes, a NUL, or a huge cell.
+    """
+    # The limit is one for the whole process; it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_CELL_CHARACTERS))
+    reader = csv.reader(_refuse_nul(lines, name), strict=True)
+    width = 0
+    line = 1
+    try:
+        for row in reader:
+            if row:
+                width = width or len(row)
+                if len(row) != width:
+                    raise LandingError(
+                        f"{name} has {len(row)} cells in the row at line {line} and {width} in its header; "
+                        "quote cells that hold commas, quotes or line breaks, and land the file again."
+                    )
+                yield line, row
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise LandingError(
+            f"{name} is broken CSV in the row at line {line} ({error}); check its quotes and land the file again."
+        ) from error
+
+
+def _refuse_nul(lines: Iterable[str], name: str) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise LandingError(
+                f"{name} has a NUL byte in line {number}, which CSV cannot hold; write the file again as "
+                "UTF-8 text, or land it as .jsonl or .parquet."
+            )
+        yield line
+
+
+def _read_csv(content: bytes, name: str) -> Columns:
+    rows = read_csv_rows(io.StringIO(decode_utf8(content, name), newline=""), name)
+    header = [cell.strip() for cell in next(rows, (1, []))[1]]
+    check_header(header, name)
+    return arrange_csv_cells(header, [row for _, row in rows])
+
+
+def arrange_csv_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns:
+    """Return the cells by column; an empty one is missing in ids, dates, labels and raw, a text elsewhere."""
+    cells: list[tuple[str, ...]] = list(zip(*rows, strict=True)) or [()] * len(header)
+    return {
+        column: [cell or None for cell in values] if column in _MISSING_WHEN_EMPTY else list(values)
+        for column, values in zip(header, cells, strict=True)
+    }
+
+
+def _read_jsonl(content: bytes, name: str) -> Columns:
+    records: list[dict[str, Any]] = []
+    header: dict[str, None] = {}
+    for number, line in enumerate(decode_utf8(content, name).split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise LandingError(f"{name} is broken JSON in line {number} ({error}); land the file again.") from error
+        if not isinstance(record, dict):
+            raise LandingError(f"{name} has no JSON object in line {number}; write one object a line.")
+        records.append(record)
+        header.update(dict.fromkeys(record))
+    check_header(list(header), name)
+    return {column: [record.get(column) for record in records] for column in header}
+
+
+def _read_parquet(content: bytes, name: str) -> Columns:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        metadata = file.metadata
+        size_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+        if metadata.num_rows > MAX_ROWS or size_bytes > MAX_TABLE_BYTES:
+            raise LandingError(
+                f"{name} holds {metadata.num_rows:,} rows of {size_bytes:,} bytes, more than a day may; split the day."
+            )
+        header = list(file.schema_arrow.names)
+        check_header(header, name)
+        columns: Columns = {column: [] for column in header}  # also what is not read, for the note about it
+        for column in set(header) & {*MAIL_COLUMNS, TEXT}:
+            values = file.read(columns=[column]).column(column)
+            if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+                # Not to_pylist(): it fails on nanoseconds and on years that Python's datetime does not have.
+                values = values.cast(pa.timestamp("us", getattr(values.type, "tz", None)), safe=False)
+                columns[column] = list(values.to_pandas())
+            else:
+                columns[column] = values.to_pylist()
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise LandingError(f"{name} is not a sound Parquet file ({reason}); land the file again.") from error
+    return columns
+
+
+def check_header(header: Sequence[str], name: str) -> None:
+    """Raise LandingError unless the columns are unique and hold `label` and one of `body`, `text`, `raw`."""
+    repeated = [column for column, count in Counter(header).items() if count > 1]
+    found = ", ".join(column[:40] for column in header[:20]) or "none"
+    if repeated:
+        raise LandingError(f"{name} has the column {repeated[0][:40]!r} twice; rename one and land the file again.")
+    if LABEL not in header or not {BODY, TEXT, RAW} & set(header):
+        missing = LABEL if LABEL not in header else f"one of {BODY}, {TEXT}, {RAW}"
+        raise LandingError(
+            f"{name} lacks the column {missing} (columns found: {found}); its header needs `label` and at "
+            "least one of `body`, `text` and `raw`."
+        )
+
+
+def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
+    """Return the bytes of a landing file; the inverse of `read_table`. Equal frames give equal bytes.
+
+    Raises:
+        LandingError: unknown format, columns missing, or CSV asked for cells that it cannot hold.
+    """
+    writers: dict[str, Callable[[Columns, str], bytes]] = {
+        "csv": _write_csv,
+        "csv.gz": lambda columns, name: gzip.compress(_write_csv(columns, name), mtime=0),
+        "jsonl": _write_jsonl,
+        "parquet": _write_parquet,
+    }
+    if file_format not in writers:
+        raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
+    check_header([str(column) for column in frame.columns], name)
+    columns: Columns = {}
+    for column in (*MAIL_COLUMNS, TEXT):
+        if column in frame.columns:
+            cells = [None if is_missing(cell) else cell for cell in frame[column].astype(object)]
+            if column == RECEIVED_AT:
+                cells = [None if pd.isna(stamp) else stamp for stamp in read_dates(cells)]
+            if column != RAW or any(cell is not None for cell in cells):  # a raw column without raw says nothing
+                columns[column] = cells
+    try:
+        return writers[file_format](columns, name)
+    except (UnicodeEncodeError, TypeError) as error:
+        raise LandingError(f"{name} cannot be written ({error}); repair the cells that are no text.") from error
+
+
+def _to_texts(columns: Columns) -> Columns:
+    """Return the columns with dates and raw messages as text."""
+    writers: dict[str, Callable[[Any], str]] = {
+        RECEIVED_AT: lambda stamp: str(stamp.isoformat(sep=" ")),
+        RAW: lambda raw: encode_raw(raw if isinstance(raw, bytes) else str(raw).encode()),
+    }
+    return {
+        column: [None if cell is None else writers.get(column, str)(cell) for cell in cells]
+        for column, cells in columns.items()
+    }
+
+
+def _write_csv(columns: Columns, name: str) -> bytes:
+    for column, cells in columns.items():
+        if column not in _MISSING_WHEN_EMPTY and None in cells:
+            raise LandingError(
+                f"{name} cannot hold the missing {column} of row {cells.index(None) + 1}, because an empty "
+                "CSV cell is an empty text; write the day as jsonl or parquet."
+            )
+    texts = _to_texts(columns)
+    output = io.StringIO(newline="")
+    # CRLF as in RFC 4180, which also makes the writer quote cells with a lone CR or LF in every Python
+    # version.
+    writer = csv.writer(output, lineterminator="\r\n")
+    writer.writerow(texts)
+    for number, row in enumerate(zip(*texts.values(), strict=True), start=1):
+        if any(cell and "\0" in cell for cell in row):
+            raise LandingError(f"{name} cannot hold the NUL in row {number}; write the day as jsonl or parquet.")
+        writer.writerow(row)
+    return output.getvalue().encode("utf-8")
+
+
+def _write_jsonl(columns: Columns, name: str) -> bytes:
+    texts = _to_texts(columns)
+    lines = (
+        json.dumps(dict(zip(texts, row, strict=True)), ensure_ascii=False) + "\n"
+        for row in zip(*texts.values(), strict=True)
+    )
+    content = "".join(lines).encode("utf-8")
+    # JSON Lines has no header.
+    if not content:
+        raise LandingError(f"{name} cannot say which columns a day without mail has; write the day as csv or parquet.")
+    return content
+
+
+def _write_parquet(columns: Columns, name: str) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {RECEIVED_AT: pa.timestamp("us", "UTC"), RAW: pa.binary()}
+    cells = {
+        column: values if column in types else [None if value is None else str(value) for value in values]
+        for column, values in columns.items()
+    }
+    try:
+        table = pa.table({c: pa.array(v, types.get(c, pa.string())) for c, v in cells.items()})
+        output = io.BytesIO()
+        pq.write_table(table, output, compression="zstd")
+    except pa.ArrowException as error:
+        raise LandingError(f"{name} cannot be written as Parquet ({error}); check the cells of raw.") from error
+    return output.getvalue()

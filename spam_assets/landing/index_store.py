@@ -1,0 +1,125 @@
+"""Where landing indexes are kept: a folder or bucket with one file for each, named by its fingerprint."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import Any, Final
+
+from spam_assets.files import hide_password, list_folder, open_folder, replace_file
+from spam_assets.landing.errors import LandingError
+from spam_assets.landing.watching import LandingIndex
+
+KEPT_FILES: Final = 3
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+_FILE_NAME = re.compile(r"landing-index-[0-9a-f]{32}\.json")
+
+
+class IndexMissing(LandingError):  # noqa: N818
+    """The index is not there or damaged, and what was known of the landing zone has to be found anew."""
+
+
+class IndexStore:
+    """A folder or bucket with landing indexes.
+
+    Args:
+        url: a path, or a URL that fsspec understands. The folder is made when something is saved.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def load(self, fingerprint: str) -> LandingIndex:
+        """Return the index that was saved with this fingerprint.
+
+        Raises:
+            IndexMissing: it is not there, or damaged.
+            LandingError: the folder cannot be reached, which does not mean that nothing is known.
+        """
+        if not _FINGERPRINT.fullmatch(fingerprint):
+            raise IndexMissing(f"{fingerprint[:40]!r} is no fingerprint of a landing index; build the index anew.")
+        content = self._read(fingerprint)
+        if content is None:
+            raise IndexMissing(f"the landing index {fingerprint} is not in {self._display()}; build the index anew.")
+        try:
+            index = LandingIndex.from_bytes(content)
+        except ValueError as error:
+            raise IndexMissing(f"{self._display()}/{_name_file(fingerprint)}: {error}") from error
+        if index.fingerprint() != fingerprint:
+            raise IndexMissing(
+                f"{self._display()}/{_name_file(fingerprint)}: the landing index is damaged (its content is another "
+                "one's); it has to be built anew."
+            )
+        return index
+
+    def save(self, index: LandingIndex, keep: str = "") -> str:
+        """Store an index, unless it is there, and remove all but the newest three.
+
+        Args:
+            index: what to store.
+            keep: fingerprint of an index that stays however old it is: the one that the cursor names until the new
+                one takes its place.
+
+        Returns:
+            The index's fingerprint.
+
+        Raises:
+            LandingError: the folder cannot be written.
+        """
+        fingerprint = index.fingerprint()
+        content = index.to_bytes()
+        if self._read(fingerprint) != content:
+            with self._reaching():
+                self._fs.makedirs(self._root, exist_ok=True)
+                replace_file(self._fs, self._root, _name_file(fingerprint), content)
+                self._remove_old({_name_file(fingerprint), _name_file(keep)})
+        return fingerprint
+
+    def _remove_old(self, kept: set[str]) -> None:
+        files = list_folder(self._fs, self._root, _FILE_NAME)
+        kept_count = sum(file.name in kept for file in files)
+        others = [file for file in files if file.name not in kept]
+        # Where the storage tells no times there is no oldest one, and all stay.
+        dated = [(file.modified_seconds, file.name) for file in others if file.modified_seconds is not None]
+        for _, name in sorted(dated, reverse=True)[max(KEPT_FILES - kept_count, 0) :]:
+            with suppress(FileNotFoundError):
+                self._fs.rm_file(f"{self._root}/{name}")
+
+    def _read(self, fingerprint: str) -> bytes | None:
+        with self._reaching():
+            try:
+                content: bytes = self._fs.cat_file(f"{self._root}/{_name_file(fingerprint)}")
+            except FileNotFoundError:
+                return None
+        return content
+
+    @cached_property
+    def _fs_and_root(self) -> tuple[Any, str]:
+        return open_folder(self.url)
+
+    @property
+    def _fs(self) -> Any:
+        return self._fs_and_root[0]
+
+    @property
+    def _root(self) -> str:
+        return self._fs_and_root[1]
+
+    def _display(self) -> str:
+        return hide_password(self.url).rstrip("/")
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Say in one sentence which folder cannot be reached; storages raise whatever they like."""
+        try:
+            yield
+        except Exception as error:
+            reason = hide_password(" ".join(str(error).split()))[:200]
+            raise LandingError(
+                f"the folder of landing indexes {self._display()} cannot be used ({type(error).__name__}: {reason}); "
+                "check that it can be reached and that you may read and write there."
+            ) from error
+
+
+def _name_file(fingerprint: str) -> str:
+    return f"landing-index-{fingerprint}.json"

@@ -1,0 +1,244 @@
+"""The landing zone: a folder or bucket with one file a day, `training-{day}.csv` (or .csv.gz, .parquet, .jsonl).
+
+Beside it there may be `corrections-{day}.csv` with labels that came late.
+"""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import IO, Any, Final
+
+import pandas as pd
+from fsspec.implementations.local import LocalFileSystem
+
+from spam_assets.files import LandedFile, hide_password, list_folder, open_folder, replace_file
+from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_corrections, read_corrections
+from spam_assets.landing.errors import LandingError, LandingFileMissing
+from spam_assets.landing.file_formats import MAX_TABLE_BYTES, read_table, write_table
+from spam_assets.mail.dates import is_day
+
+_FILE_NAME: Final = r"(?:training-(DAY)\.(?:csv|csv\.gz|parquet|jsonl)|corrections-(DAY)\.csv)"
+_ANY_FILE_NAME: Final = re.compile(_FILE_NAME.replace("DAY", "[0-9]{4}-[0-9]{2}-[0-9]{2}"))
+_READ_AT_ONCE_BYTES: Final = 16 * 1024**2
+"""One request to a bucket, where opening a file is another; larger files are not held in memory."""
+
+
+@dataclass(frozen=True)
+class LandedDay:
+    """What the landing zone holds for a day.
+
+    Attributes:
+        frame: every column of `MAIL_COLUMNS` in order; `received_at` datetime64[us, UTC], `raw` bytes or
+            None, the rest str or None; one row a message, in the order of the file.
+        path: path or URL of the file.
+        size_bytes: of the file as stored.
+        sha256: of the file's bytes, hexadecimal; of the same bytes that were read into the frame.
+        notes: what a person should know about the file, one sentence each.
+        corrections: what the day's corrections file did; its labels are in the frame.
+        corrections_sha256: of the corrections file's bytes, hexadecimal; None where there is none.
+    """
+
+    frame: pd.DataFrame
+    path: str
+    size_bytes: int
+    sha256: str
+    notes: tuple[str, ...]
+    corrections: Corrections = NO_CORRECTIONS
+    corrections_sha256: str | None = None
+
+
+class LandingZone:
+    """A folder or bucket with one file a day.
+
+    Args:
+        url: a path, or a URL that fsspec understands.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def list_files(self) -> dict[str, tuple[LandedFile, ...]]:
+        """Return the files of every day, from one listing: the training file or files and the corrections file.
+
+        Returns:
+            Files by name, days in order. Files with other names are left alone, and so are corrections of a day
+            that has no training file.
+
+        Raises:
+            LandingError: the zone does not exist or cannot be reached.
+        """
+        return self._list_files(_ANY_FILE_NAME)
+
+    def days(self) -> list[str]:
+        """Return the days that have a training file, in order.
+
+        Raises:
+            LandingError: the zone does not exist or cannot be reached.
+        """
+        return list(self.list_files())
+
+    def read(self, day: str) -> LandedDay:
+        """Read the day's file, strictly: a file that is not what it seems raises instead of losing rows.
+
+        Labels of the day's corrections file replace those of the messages that it names.
+
+        Raises:
+            LandingFileMissing: the day has no file.
+            LandingError: the zone cannot be reached, the day has two files, or the file cannot be read.
+        """
+        files = self._list_day(day)
+        training = select_training_files(files)
+        if not training:
+            raise LandingFileMissing(
+                f"{self._display()} has no file for {day}; land one as training-{day}.csv (or .csv.gz, "
+                ".parquet, .jsonl)."
+            )
+        if len(training) > 1:
+            raise LandingError(
+                f"{self._display()} has {len(training)} files for {day}: "
+                f"{' and '.join(file.name for file in training)}; keep one and remove the other."
+            )
+        name = training[0].name
+        content = self._read_file(name)
+        shown = self._display(name)
+        frame, notes = read_table(content, name.partition(".")[2], day, shown)
+        landed = LandedDay(frame, shown, len(content), hashlib.sha256(content).hexdigest(), notes)
+        for file in files:
+            if file not in training:
+                landed = self._correct(landed, file)
+        return landed
+
+    def _correct(self, landed: LandedDay, file: LandedFile) -> LandedDay:
+        shown = self._display(file.name)
+        if file.size_bytes > MAX_TABLE_BYTES:
+            raise LandingError(f"{shown} has more than {MAX_TABLE_BYTES:,} bytes; land only the labels that changed.")
+        content = self._read_file(file.name)
+        frame, corrections, notes = apply_corrections(landed.frame, read_corrections(content, shown), shown)
+        return replace(
+            landed,
+            frame=frame,
+            notes=(*landed.notes, *notes),
+            corrections=corrections,
+            corrections_sha256=hashlib.sha256(content).hexdigest(),
+        )
+
+    @contextmanager
+    def open_file(self, file: LandedFile) -> Iterator[IO[bytes]]:
+        """Open a file of the zone for reading from its start to its end, a large one without holding it in memory.
+
+        Raises:
+            LandingFileMissing: the file is gone since it was listed.
+            LandingError: the file or the zone cannot be read, also while it is open.
+        """
+        path = f"{self._root}/{file.name}"
+        with self._reaching():
+            try:
+                if not isinstance(self._fs, LocalFileSystem) and file.size_bytes <= _READ_AT_ONCE_BYTES:
+                    opened: IO[bytes] = io.BytesIO(self._fs.cat_file(path))
+                else:
+                    opened = self._fs.open(path, "rb")
+            except FileNotFoundError as error:
+                raise LandingFileMissing(
+                    f"{self._display(file.name)} is gone since the zone was listed; land it again if it is needed."
+                ) from error
+            with opened:
+                yield opened
+
+    def write(self, day: str, frame: pd.DataFrame, file_format: str = "csv") -> str:
+        """Store a day of mail, replacing the day's file whatever its format. Readers never see half a file.
+
+        Args:
+            day: YYYY-MM-DD.
+            frame: `label` and at least one of `body`, `text` and `raw`; columns other than `text` and those
+                of `MAIL_COLUMNS` are not stored.
+            file_format: one of `FILE_FORMATS`. Equal frames give equal bytes.
+
+        Returns:
+            Path or URL of the file.
+
+        Raises:
+            LandingError: the frame does not fit the format, or the zone cannot be written.
+        """
+        _check_day(day)
+        name = f"training-{day}.{file_format}"
+        content = write_table(frame, file_format, self._display(name))
+        with self._reaching():
+            self._fs.makedirs(self._root, exist_ok=True)
+            replace_file(self._fs, self._root, name, content)
+        for other in select_training_files(self._list_day(day)):
+            if other.name != name:
+                with self._reaching():
+                    self._fs.rm_file(f"{self._root}/{other.name}")
+        return self._display(name)
+
+    def _list_day(self, day: str) -> tuple[LandedFile, ...]:
+        # Only this day's files are asked for their details, which for ten thousand files takes most of the time.
+        return self._list_files(re.compile(_FILE_NAME.replace("DAY", _check_day(day)))).get(day, ())
+
+    def _list_files(self, names: re.Pattern[str]) -> dict[str, tuple[LandedFile, ...]]:
+        with self._reaching():
+            listed = list_folder(self._fs, self._root, names)
+        files: dict[str, list[LandedFile]] = {}
+        for file in listed:
+            match = names.fullmatch(file.name)
+            day = (match[1] or match[2]) if match else ""
+            if is_day(day):
+                files.setdefault(day, []).append(file)
+        return {day: tuple(files[day]) for day in sorted(files) if select_training_files(files[day])}
+
+    def _read_file(self, name: str) -> bytes:
+        with self._reaching():
+            content: bytes = self._fs.cat_file(f"{self._root}/{name}")
+        return content
+
+    @cached_property
+    def _fs_and_root(self) -> tuple[Any, str]:
+        with self._reaching():
+            return open_folder(self.url)
+
+    @property
+    def _fs(self) -> Any:
+        return self._fs_and_root[0]
+
+    @property
+    def _root(self) -> str:
+        return self._fs_and_root[1]
+
+    def _display(self, name: str = "") -> str:
+        """Return the URL of the zone or of a file in it, without a password."""
+        url = hide_password(self.url).rstrip("/")
+        return f"{url}/{name}" if name else url
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """Say in one sentence which zone cannot be reached; storages raise whatever they like."""
+        try:
+            yield
+        except LandingError:
+            raise
+        except FileNotFoundError as error:
+            raise LandingError(
+                f"the landing zone {self._display()} does not exist or is empty; land mail there first, or "
+                "name the right place in SPAM_ASSETS_LANDING."
+            ) from error
+        except Exception as error:
+            reason = hide_password(" ".join(str(error).split()))[:200]
+            raise LandingError(
+                f"the landing zone {self._display()} cannot be used ({type(error).__name__}: {reason}); "
+                "check that it can be reached and that you may read and write there."
+            ) from error
+
+
+def select_training_files(files: Iterable[LandedFile]) -> list[LandedFile]:
+    """Return those of a day's files that hold its mail; the other one holds corrections. More than one is too many."""
+    return [file for file in files if file.name.startswith("training-")]
+
+
+def _check_day(day: str) -> str:
+    if not is_day(day):
+        raise LandingError(f"{day[:40]!r} is no day; write a real date as YYYY-MM-DD.")
+    return day

@@ -1,0 +1,1 @@
+"""MLflow: training runs, registered versions and their aliases, and what a logged model carries."""

@@ -1,0 +1,139 @@
+"""The home folder: made once, safe to make again, also by several processes at once."""
+
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from spam_assets.cli.home import DAGSTER_YAML, prepare_home, prepare_landing, widen_day_range
+from spam_assets.settings import Settings, load_settings
+from spam_assets_tests.conftest import PROJECT
+
+
+@pytest.fixture
+def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".db"}
+
+
+def test_preparing_twice_changes_nothing_and_keeps_what_a_person_changed(
+    settings: Settings, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(settings.dagster_home))
+    prepare_home(settings)
+    configuration = settings.dagster_home / "dagster.yaml"
+    assert configuration.read_text() == DAGSTER_YAML
+    configuration.write_text("# mine\n")
+    before = files_of(settings.home)
+    prepare_home(settings)
+    assert files_of(settings.home) == before
+    assert configuration.read_text() == "# mine\n"
+
+
+def test_dagster_home_is_exported_and_noted_for_dagster_dev_only_in_a_checkout(
+    settings: Settings, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "x")
+    monkeypatch.delenv("DAGSTER_HOME")  # the pair restores what there was after the test
+    prepare_home(settings)
+    assert os.environ["DAGSTER_HOME"] == str(settings.dagster_home)
+    assert not Path(".env").exists()
+
+    monkeypatch.delenv("DAGSTER_HOME")
+    Path("workspace.yaml").write_text("")
+    Path(".env").write_text("SPAM_ASSETS_OWNER=me@example.com")
+    for _ in range(2):
+        monkeypatch.delenv("DAGSTER_HOME", raising=False)
+        prepare_home(settings)
+    assert Path(".env").read_text().splitlines() == [
+        "SPAM_ASSETS_OWNER=me@example.com",
+        f"DAGSTER_HOME={settings.dagster_home}  # set by spam-assets",
+    ]
+
+
+def test_a_line_of_ours_follows_the_home_folder_and_a_persons_stays(
+    settings: Settings, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("workspace.yaml").write_text("")
+    for before, after in (
+        (
+            "DAGSTER_HOME=/elsewhere  # set by spam-assets",
+            f"DAGSTER_HOME={settings.dagster_home}  # set by spam-assets",
+        ),
+        ("DAGSTER_HOME=/mine", "DAGSTER_HOME=/mine"),
+    ):
+        Path(".env").write_text(before)
+        monkeypatch.setenv("DAGSTER_HOME", "x")
+        monkeypatch.delenv("DAGSTER_HOME")
+        prepare_home(settings)
+        assert Path(".env").read_text().strip() == after
+
+
+def test_two_processes_at_once_create_one_store_with_one_experiment(tmp_path: Path) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
+        "SPAM_ASSETS_HOME": str(tmp_path / "home"),
+        "DAGSTER_HOME": str(tmp_path / "home" / "dagster"),
+        "PYTHONPATH": str(PROJECT),
+    }
+    code = "from spam_assets.cli.home import prepare_home; from spam_assets.settings import load_settings; " + (
+        "prepare_home(load_settings())"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors.decode()
+
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{tmp_path / 'home' / 'mlflow.db'}")
+    found = [experiment.name for experiment in client.search_experiments()]
+    assert found.count("spam-classifier") == 1
+    experiment = client.get_experiment_by_name("spam-classifier")
+    assert experiment is not None
+    assert experiment.artifact_location == (tmp_path / "home" / "mlartifacts").as_uri()
+
+
+def test_a_landing_zone_of_ones_own_is_not_created_so_that_a_typing_error_shows(settings: Settings) -> None:
+    prepare_landing(settings.model_copy(update={"landing": str(settings.home / "typo")}))
+    assert not (settings.home / "typo").exists()
+
+
+def read_range(settings: Settings) -> list[str]:
+    return settings.range_file.read_text().splitlines()[1:]
+
+
+def test_landing_an_archive_makes_the_partitions_fit_it(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert widen_day_range(settings, date(2020, 1, 5), date(2020, 2, 1), open_ended=False)
+    assert read_range(settings) == ["SPAM_ASSETS_START_DATE=2020-01-05", "SPAM_ASSETS_END_DATE=2020-02-01"]
+    assert not widen_day_range(settings, date(2020, 1, 7), date(2020, 1, 9), open_ended=False)
+    assert widen_day_range(settings, date(2019, 12, 1), date(2020, 3, 1), open_ended=False)
+    assert read_range(settings) == ["SPAM_ASSETS_START_DATE=2019-12-01", "SPAM_ASSETS_END_DATE=2020-03-01"]
+
+
+def test_mail_that_keeps_landing_takes_the_end_away_for_good(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    widen_day_range(settings, date(2020, 1, 5), date(2020, 2, 1), open_ended=False)
+    assert widen_day_range(settings, date(2026, 1, 5), date(2026, 2, 1), open_ended=True)
+    assert read_range(settings) == ["SPAM_ASSETS_START_DATE=2020-01-05"]
+    widen_day_range(settings, date(2019, 1, 5), date(2019, 2, 1), open_ended=False)
+    assert read_range(settings) == ["SPAM_ASSETS_START_DATE=2019-01-05"]
+
+
+def test_the_noted_range_is_what_the_settings_read(working_directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("START_DATE", "END_DATE"):
+        monkeypatch.delenv(f"SPAM_ASSETS_{name}")
+    monkeypatch.setenv("SPAM_ASSETS_HOME", str(working_directory))
+    widen_day_range(load_settings(), date(2020, 1, 5), date(2020, 2, 1), open_ended=False)
+    assert (load_settings().start_date, load_settings().end_date) == (date(2020, 1, 5), date(2020, 2, 1))

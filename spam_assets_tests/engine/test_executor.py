@@ -1,0 +1,186 @@
+"""Runs over a range of days: each day on its own, in order, in one process."""
+
+import os
+from collections.abc import Iterator
+
+import dagster as dg
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
+
+from spam_assets.engine.executor import day_by_day_executor, read_day
+from spam_assets.partitions import DAYS
+from spam_assets_tests.conftest import day_text
+
+SEEN: list[tuple[str, str, int]] = []
+Tags = dict[str, str]
+
+
+@dg.asset(partitions_def=DAYS)
+def upstream(context: dg.AssetExecutionContext) -> None:
+    SEEN.append(("upstream", context.partition_key, os.getpid()))
+    if context.partition_key == day_text(1):
+        raise dg.Failure("bad day", allow_retries=False)
+
+
+@dg.asset(partitions_def=DAYS, deps=[upstream])
+def downstream(context: dg.AssetExecutionContext) -> None:
+    SEEN.append(("downstream", context.partition_key, os.getpid()))
+
+
+@dg.multi_asset_check(specs=[dg.AssetCheckSpec("is_good", asset="upstream", blocking=True, partitions_def=DAYS)])
+def is_good(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    yield dg.AssetCheckResult(check_name="is_good", passed=context.partition_key != day_text(2))
+
+
+def build_job() -> dg.JobDefinition:
+    return dg.Definitions(
+        assets=[upstream, downstream], asset_checks=[is_good], executor=day_by_day_executor,
+        jobs=[dg.define_asset_job("job")],
+    ).resolve_job_def("job")  # fmt: skip
+
+
+def run_range(instance: dg.DagsterInstance, tags: Tags, parent: dg.DagsterRun | None = None) -> dg.DagsterRun:
+    return execute(instance, create_run(instance, tags, parent))
+
+
+def create_run(
+    instance: dg.DagsterInstance, tags: dict[str, str], parent: dg.DagsterRun | None = None
+) -> dg.DagsterRun:
+    return instance.create_run_for_job(
+        build_job(),
+        tags=tags,
+        parent_run_id=parent.run_id if parent else None,
+        root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
+    )
+
+
+def execute(instance: dg.DagsterInstance, run: dg.DagsterRun, until_day: str | None = None) -> dg.DagsterRun:
+    """Execute a run, or only until a day of it has begun, as if the process died then."""
+    SEEN.clear()
+    events = execute_run_iterator(InMemoryJob(build_job()), run, instance)
+    for event in events:
+        if until_day is not None and read_day(event) == until_day:
+            break
+    events.close()  # type: ignore[attr-defined]
+    finished = instance.get_run_by_id(run.run_id)
+    assert finished is not None
+    return finished
+
+
+def range_tags(first: str, last: str) -> dict[str, str]:
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+
+
+def test_days_run_in_order_in_this_process_and_a_bad_day_stops_only_itself(
+    instance: dg.DagsterInstance,
+) -> None:
+    run = run_range(instance, range_tags(day_text(0), day_text(3)))
+
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    assert [(asset, day) for asset, day, _ in SEEN] == [
+        ("upstream", day_text(0)),
+        ("downstream", day_text(0)),
+        ("upstream", day_text(1)),
+        ("upstream", day_text(2)),
+        ("upstream", day_text(3)),
+        ("downstream", day_text(3)),
+    ]
+    assert {pid for _, _, pid in SEEN} == {os.getpid()}
+    good = {day_text(0), day_text(3)}
+    assert instance.get_materialized_partitions(downstream.key) == good
+    assert instance.get_materialized_partitions(upstream.key) == good | {day_text(2)}
+
+
+def test_a_blocking_check_binds_to_its_own_day(instance: dg.DagsterInstance) -> None:
+    run = run_range(instance, range_tags(day_text(2), day_text(3)))
+    results = {}
+    for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
+        assert entry.dagster_event is not None
+        evaluation = entry.dagster_event.asset_check_evaluation_data
+        results[evaluation.partition] = evaluation.passed
+    assert results == {day_text(2): False, day_text(3): True}
+
+
+def test_a_run_of_one_day_is_a_plain_dagster_run(instance: dg.DagsterInstance) -> None:
+    run = run_range(instance, {"dagster/partition": day_text(4)})
+    assert run.is_success
+    assert instance.get_materialized_partitions(downstream.key) == {day_text(4)}
+
+
+def test_the_days_of_a_failed_range_are_shown_as_failed_and_the_others_as_materialized(
+    instance: dg.DagsterInstance,
+) -> None:
+    from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
+
+    run_range(instance, range_tags(day_text(0), day_text(3)))
+    status = get_and_update_asset_status_cache_value(instance, downstream.key, DAYS)
+    assert status is not None
+    assert set(status.deserialize_failed_partition_subsets(DAYS).get_partition_keys()) == {
+        day_text(1),
+        day_text(2),
+    }
+    assert set(status.deserialize_materialized_partition_subsets(DAYS).get_partition_keys()) == {
+        day_text(0),
+        day_text(3),
+    }
+
+
+# --- tried again --------------------------------------------------------------------------------------------------
+
+RANGE = range_tags(day_text(0), day_text(5))
+
+
+def retry_tags(number: int) -> dict[str, str]:
+    return {**RANGE, "dagster/retry_number": str(number)}
+
+
+def days_seen() -> list[str]:
+    return sorted({day for _, day, _ in SEEN})
+
+
+def test_an_automatic_retry_goes_on_with_the_day_in_hand_and_repeats_no_day_that_failed(
+    instance: dg.DagsterInstance,
+) -> None:
+    died = execute(instance, create_run(instance, RANGE), until_day=day_text(4))
+    assert days_seen() == [day_text(offset) for offset in range(4)]
+    retried = run_range(instance, retry_tags(1), died)
+    assert days_seen() == [day_text(4), day_text(5)]
+    assert retried.is_success  # the days that failed are told of by the run that died
+    assert died.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_retry_of_a_retry_goes_on_where_the_last_one_was(instance: dg.DagsterInstance) -> None:
+    died = execute(instance, create_run(instance, RANGE), until_day=day_text(3))
+    again = execute(instance, create_run(instance, retry_tags(1), died), until_day=day_text(4))
+    assert days_seen() == [day_text(3)]
+    run_range(instance, retry_tags(2), again)
+    assert days_seen() == [day_text(4), day_text(5)]
+
+
+def test_a_retry_of_a_retry_that_never_began_goes_on_where_the_one_before_was(instance: dg.DagsterInstance) -> None:
+    died = execute(instance, create_run(instance, RANGE), until_day=day_text(3))
+    never_began = create_run(instance, retry_tags(1), died)
+    run_range(instance, retry_tags(2), never_began)
+    assert days_seen() == [day_text(3), day_text(4), day_text(5)]
+
+
+def test_a_person_who_re_executes_a_run_gets_all_its_days(instance: dg.DagsterInstance) -> None:
+    died = execute(instance, create_run(instance, RANGE), until_day=day_text(4))
+    retried = run_range(instance, retry_tags(1), died)
+    for parent in (died, retried):
+        run_range(instance, RANGE, parent)
+        assert days_seen() == [day_text(offset) for offset in range(6)]
+
+
+def test_a_retry_of_a_persons_run_that_never_began_does_all_its_days(instance: dg.DagsterInstance) -> None:
+    died = execute(instance, create_run(instance, RANGE), until_day=day_text(4))
+    never_began = create_run(instance, RANGE, died)
+    run_range(instance, retry_tags(1), never_began)
+    assert days_seen() == [day_text(offset) for offset in range(6)]
+
+
+def test_a_retry_of_one_day_does_that_day(instance: dg.DagsterInstance) -> None:
+    one_day = {"dagster/partition": day_text(4)}
+    died = execute(instance, create_run(instance, one_day), until_day=day_text(4))
+    assert run_range(instance, {**one_day, "dagster/retry_number": "1"}, died).is_success
+    assert days_seen() == [day_text(4)]

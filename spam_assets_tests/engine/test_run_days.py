@@ -1,0 +1,173 @@
+"""Which days a backfill runs, what becomes of runs whose process died, and that results do not depend on the way."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from mlflow import MlflowClient
+
+from spam_assets.engine.day_records import read_day_records
+from spam_assets.engine.executor import name_of_life
+from spam_assets.engine.life import fail_dead_runs
+from spam_assets.engine.locks import show_life
+from spam_assets.engine.run_days import find_days_to_run
+from spam_assets.landing.zone import LandingZone
+from spam_assets.registry.training_runs import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry
+from spam_assets.settings import Settings
+from spam_assets_tests.conftest import day_text, make_mail, open_instance
+from spam_assets_tests.homes import SLOW
+from spam_assets_tests.pipeline import run_days
+
+LandDay = Callable[..., Path]
+COMPARED = ("validated_mail", "mail_features", "trained_model")
+
+
+def versions_of_days(instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+    return {
+        asset: {day: record.data_version for day, record in read_day_records(instance, asset).items()}
+        for asset in COMPARED
+    }
+
+
+def champion_of(settings: Settings) -> tuple[str, str]:
+    champion = ModelRegistry(settings).aliased(CHAMPION)
+    assert champion is not None
+    return champion.training_date, champion.data_version
+
+
+def land_awkward_days(land_day: LandDay) -> list[str]:
+    """Twelve days over the end of a month: no mail on two of them, one without spam, one bad, a small first one."""
+    offsets = [offset for offset in range(24, 36) if offset not in (27, 32)]
+    for offset in offsets:
+        mail = make_mail(day_text(offset), messages=12 if offset == 24 else 40)
+        if offset == 28:
+            mail = make_mail(day_text(offset), spam_share=0)
+        if offset == 30:
+            mail.loc[:9, "label"] = "junk"
+        land_day(day_text(offset), mail)
+    return [day_text(offset) for offset in range(24, 36)]
+
+
+def run_chunks(days: list[str]) -> list[tuple[str, str]]:
+    return [(days[0], days[4]), (days[5], days[9]), (days[10], days[-1])]
+
+
+def run_one_by_one(days: list[str]) -> list[tuple[str, str]]:
+    return [(day, day) for day in days]
+
+
+def run_backwards(days: list[str]) -> list[tuple[str, str]]:
+    return [(day, day) for day in reversed(days)]
+
+
+def run_shuffled(days: list[str]) -> list[tuple[str, str]]:
+    shuffled = random.Random(7).sample(days, len(days))
+    return [(day, day) for day in shuffled]
+
+
+def run_twice(days: list[str]) -> list[tuple[str, str]]:
+    return 2 * [(days[0], days[-1])]
+
+
+@pytest.fixture(scope="module")
+def in_one_run() -> dict[str, object]:
+    """What a single run over all days makes; filled by whichever test comes first."""
+    return {}
+
+
+@pytest.mark.parametrize(
+    "split",
+    [
+        run_chunks,
+        run_shuffled,
+        pytest.param(run_one_by_one, marks=SLOW),
+        pytest.param(run_backwards, marks=SLOW),
+        pytest.param(run_twice, marks=SLOW),
+    ],
+)
+def test_every_way_to_run_days_gives_what_one_run_over_all_of_them_gives(
+    split: Callable[[list[str]], list[tuple[str, str]]],
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    land_day: LandDay,
+    in_one_run: dict[str, object],
+    tmp_path: Path,
+) -> None:
+    days = land_awkward_days(land_day)
+    if not in_one_run:
+        other = settings.model_copy(update={"home": tmp_path / "other", "landing": settings.landing_url})
+        with open_instance(tmp_path) as instance_of_one_run:
+            run_days(other, instance_of_one_run, days[0], days[-1])
+            in_one_run.update(versions=versions_of_days(instance_of_one_run), champion=champion_of(other))
+    for first, last in split(days):
+        run_days(settings, instance, first, last)
+
+    assert versions_of_days(instance) == in_one_run["versions"]
+    assert champion_of(settings) == in_one_run["champion"]
+    trained = {day for day, version in versions_of_days(instance)["trained_model"].items() if version != "nothing"}
+    assert len(trained) >= 7
+
+
+def test_only_days_that_are_missing_or_out_of_date_are_to_run(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay, zone: LandingZone
+) -> None:
+    days = [day_text(offset) for offset in range(5)]
+    for day in days[:4]:
+        land_day(day)
+    land_day(days[1], make_mail(days[1]).assign(label="junk"))
+
+    assert find_days_to_run(instance, zone, zone.days()) == days[:4]
+    run_days(settings, instance, days[0], days[3])
+    assert find_days_to_run(instance, zone, zone.days()) == [days[1]]  # the bad one
+
+    land_day(days[4])
+    assert find_days_to_run(instance, zone, zone.days()) == [days[1], days[4]]
+    land_day(days[2], make_mail(days[2], seed=1))
+    assert find_days_to_run(instance, zone, zone.days()) == [days[1], days[2], days[4]]
+    run_days(settings, instance, days[2])
+    assert find_days_to_run(instance, zone, zone.days()) == [days[1], days[3], days[4]]  # 3 learnt the old day 2
+    assert find_days_to_run(instance, zone, []) == []
+
+    (zone_file,) = Path(settings.landing_url).glob(f"*{days[3]}*")
+    zone_file.touch()  # a newer time is no new content
+    run_days(settings, instance, days[3], days[4])
+    assert find_days_to_run(instance, zone, zone.days()) == [days[1]]
+
+
+def start_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
+    @dg.job
+    def job() -> None: ...
+
+    run = instance.create_run_for_job(job)
+    instance.handle_run_event(run.run_id, _event_of_start(run))
+    return run
+
+
+def _event_of_start(run: dg.DagsterRun) -> dg.DagsterEvent:
+    return dg.DagsterEvent(event_type_value=dg.DagsterEventType.RUN_START.value, job_name=run.job_name)
+
+
+def test_a_run_whose_process_died_is_failed_and_its_mlflow_run_ends_killed(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    living, dead, elsewhere = start_run(instance), start_run(instance), start_run(instance)
+    client = MlflowClient(settings.tracking_uri)
+    experiment = client.create_experiment(settings.experiment)
+    runs = {
+        run.run_id: client.create_run(experiment, tags={"dagster_run_id": run.run_id}).info.run_id
+        for run in (living, dead, elsewhere)
+    }
+    (settings.home / "locks").mkdir()
+    (settings.home / "locks" / f"{name_of_life(dead.run_id)}.alive").touch()  # left by a process that is gone
+
+    with show_life(settings, name_of_life(living.run_id)):
+        assert fail_dead_runs(settings, instance) == [dead.run_id]
+
+    statuses = {run.run_id: instance.get_run_by_id(run.run_id).status for run in (living, dead, elsewhere)}  # type: ignore[union-attr]
+    assert statuses[dead.run_id] == dg.DagsterRunStatus.FAILURE
+    assert statuses[living.run_id] == statuses[elsewhere.run_id] == dg.DagsterRunStatus.STARTED
+    assert client.get_run(runs[dead.run_id]).info.status == RUN_KILLED
+    assert client.get_run(runs[living.run_id]).info.status == RUN_OPEN
+    assert list((settings.home / "locks").glob(f"{name_of_life(living.run_id)}.*")) == []

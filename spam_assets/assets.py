@@ -11,18 +11,20 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from spam_assets.engine.day_records import SKIPPED_TAG, SOURCE_TAG, fingerprint_source, fingerprint_training
+from spam_assets.engine.day_records import SOURCE_TAG, record_nothing
 from spam_assets.engine.locks import TRAINING_POOL
+from spam_assets.engine.tags import DATA_VERSION_TAG
 from spam_assets.io_managers.daily_files import WINDOW_DAYS, WindowOfDays
 from spam_assets.io_managers.fingerprints import (
     fingerprint_features,
     fingerprint_frame,
     fingerprint_model,
     fingerprint_report,
+    fingerprint_training,
 )
 from spam_assets.landing.errors import LandingError, LandingFileMissing
+from spam_assets.landing.watching import fingerprint_source
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
@@ -77,43 +79,6 @@ MAIL_EVERY_DAY = (
     if SETTINGS.end_date is None  # an archive has an end, and is not expected to go on
     else None
 )
-NOTHING = "nothing"
-"""Data version of a day that made nothing."""
-
-
-def make_nothing(context: dg.AssetExecutionContext, reason: str, source: str = "none") -> None:
-    """Record that a day has nothing to make here, nor in the assets of this run that would have been made from it.
-
-    Dagster takes a partition without a materialization for one that failed, and an asset for unchecked when one of
-    its days is. `source` is as in SOURCE_TAG.
-    """
-    context.log.warning(reason)
-    layer = context.job_def.asset_layer
-    made_from_this = dg.AssetSelection.assets(context.asset_key).downstream().resolve(layer.asset_graph)
-    wanted = made_from_this & set(layer.executable_asset_keys)
-    for key in layer.asset_graph.toposorted_asset_keys:
-        if key not in wanted:
-            continue
-        context.log_event(
-            dg.AssetMaterialization(
-                key,
-                partition=context.partition_key,
-                metadata={"skipped": reason},
-                tags={SKIPPED_TAG: "true", DATA_VERSION_TAG: NOTHING, SOURCE_TAG: source},
-            )
-        )
-    for check in sorted(layer.asset_graph.asset_check_keys):
-        if check.asset_key in wanted:
-            context.log_event(
-                dg.AssetCheckEvaluation(
-                    check_name=check.name,
-                    asset_key=check.asset_key,
-                    passed=True,
-                    metadata={"skipped": reason},
-                    description=f"nothing to check: {reason}",
-                    partition=context.partition_key,
-                )
-            )
 
 
 @daily_asset(
@@ -135,7 +100,7 @@ def raw_mail(
     except LandingFileMissing as file_missing:
         last = mail_history.last_raw_mail(day)
         if last is None:
-            make_nothing(context, str(file_missing))
+            record_nothing(context, str(file_missing))
             return
         frame, metadata, tags = last, describe_removed_day(last, str(file_missing)), {}
     except LandingError as error:
@@ -212,7 +177,7 @@ def trained_model(
     mail_features.require(day)
     window = training_window.complete(mail_features, day)
     versions = window.data_versions()
-    source = fingerprint_training(versions)
+    source = fingerprint_training(versions, SETTINGS.window_days, SETTINGS.target_fpr)
     settings = TrainingSettings(target_fpr=SETTINGS.target_fpr)
     try:
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
@@ -221,7 +186,7 @@ def trained_model(
             picture = draw_evaluation(model, day)
             mlflow.log_training(run, day, model, version, settings, versions, picture)
     except NotEnoughMailError as too_little:
-        make_nothing(context, f"no model for {day}: {too_little}", source)
+        record_nothing(context, f"no model for {day}: {too_little}", source)
         return
     yield dg.MaterializeResult(
         value=model,
@@ -290,7 +255,7 @@ def champion_report(
     day = context.partition_key
     champion = registry.champion_before(day)
     if champion is None:
-        make_nothing(context, f"there was no champion before {day}")
+        record_nothing(context, f"there was no champion before {day}")
         return
     report = report_day(day, DatedModel(champion.training_date, registry.load_model(champion)), mail_features)
     yield dg.MaterializeResult(

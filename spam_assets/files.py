@@ -115,8 +115,3 @@ def replace_file(fs: Any, root: str, name: str, content: bytes) -> None:
         if fs.exists(beside):
             fs.rm_file(beside)
         raise
-
-
-def hide_password(text: str) -> str:
-    """Return the text without the user and password of the URLs in it."""
-    return re.sub(r"(://)[^/@]*@", r"\1", text)

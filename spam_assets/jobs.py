@@ -1,7 +1,8 @@
 """Jobs: what people, sensors and the clock launch."""
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_STRATEGY_TAG
+
+from spam_assets.engine.tags import MAX_RETRIES_TAG, RETRY_STRATEGY_TAG
 
 REASON_TAG = "spam_assets/reason"
 """On runs that a sensor or the schedule requested: why, in a sentence."""

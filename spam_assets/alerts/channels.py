@@ -30,6 +30,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from pydantic import SecretStr
 
 from spam_assets.settings import Settings
+from spam_assets.urls import hide_credentials
 
 TIMEOUT_SECONDS = 10.0
 TRIES = 2
@@ -82,7 +83,6 @@ class Alert:
         object.__setattr__(self, "link", _clean_link(self.link))
 
 
-_CREDENTIALS = re.compile(r"(?<=://)[^\s/?#]*@")
 _BECOMES_SPACE = {"Cc", "Zl", "Zp"}  # line breaks, NUL and terminal escapes
 _IS_DROPPED = {"Cf", "Cs"}  # invisible, reverses the direction of writing, or cannot be encoded
 _FULL_WIDTH = str.maketrans({letter: chr(ord(letter) + 0xFEE0) for letter in "<>&`*~|[]\\"})
@@ -100,7 +100,7 @@ def neutralize(text: str, longest_characters: int) -> str:
     text = text[:LONGEST_INPUT_CHARACTERS]
     categories = ((letter, unicodedata.category(letter)) for letter in text)
     text = "".join(" " if kind in _BECOMES_SPACE else letter for letter, kind in categories if kind not in _IS_DROPPED)
-    text = _CREDENTIALS.sub("", " ".join(text.split()))
+    text = hide_credentials(" ".join(text.split()))
     if len(text) > longest_characters:
         text = text[: longest_characters - 1].rstrip() + "\N{HORIZONTAL ELLIPSIS}"
     return _STARTS_A_LINK_OR_MENTION.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, text.translate(_FULL_WIDTH))
@@ -109,7 +109,7 @@ def neutralize(text: str, longest_characters: int) -> str:
 def _clean_link(link: str | None) -> str | None:
     if link is None or not link.startswith(("http://", "https://")):
         return None
-    return quote(_CREDENTIALS.sub("", link), safe="/:?#=&%[]", errors="replace")
+    return quote(hide_credentials(link), safe="/:?#=&%[]", errors="replace")
 
 
 def describe_run_failure(

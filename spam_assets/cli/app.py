@@ -359,9 +359,10 @@ def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help=
     day = _parse_day(date_, "--date")
     with _open_instance() as (_, instance):
         _check_partitions(day)
-        from spam_assets.engine.run_days import materialize_days
+        from spam_assets.engine.run_days import run_days
+        from spam_assets.jobs import train_job
 
-        (outcome,) = materialize_days(instance, day, day)
+        (outcome,) = run_days(instance, train_job.name, day, day)
     _print_outcome(outcome)
     if outcome.failure or not outcome.materialized:
         raise CommandError(outcome.failure or outcome.skipped or f"nothing was made for {day}")
@@ -407,9 +408,12 @@ def _run_landed_days(
     everything: bool = False,
     days_per_run: int = DAYS_PER_RUN,
 ) -> "list[DayOutcome]":
+    from spam_assets.cli.outdated_days import find_days_to_run
     from spam_assets.engine.life import fail_dead_runs
-    from spam_assets.engine.run_days import find_days_to_run, materialize_days
+    from spam_assets.engine.run_days import run_days
+    from spam_assets.jobs import train_job
     from spam_assets.landing.watching import group_days
+    from spam_assets.registry.training_runs import end_abandoned_runs
 
     zone = _landing_zone(settings)
     all_landed = zone.days()
@@ -417,19 +421,20 @@ def _run_landed_days(
     if not landed:
         raise CommandError(f"nothing has landed between {first} and {last} in {settings.landing_url}; land mail first")
     _check_partitions(landed[0], landed[-1])
-    fail_dead_runs(settings, instance)
+    if fail_dead_runs(settings, instance):
+        end_abandoned_runs(settings, instance, again=True)
     outcomes: dict[str, DayOutcome] = {}
-    todo = landed if everything else find_days_to_run(instance, zone, landed)
+    todo = landed if everything else find_days_to_run(settings, instance, zone, landed)
     with _progress("running") as report:
         while todo:
             count = len(outcomes)
             for first_of_run, last_of_run in group_days(todo, all_landed, days_per_run):
-                for outcome in materialize_days(instance, first_of_run, last_of_run):
+                for outcome in run_days(instance, train_job.name, first_of_run, last_of_run):
                     if outcome.day in todo:  # a run may span days on which nothing landed
                         outcomes[outcome.day] = outcome
                         report(len(outcomes) - count, len(todo), f"days, {outcome.day}")
             # A day that was run may have changed what later days learn from.
-            todo = [day for day in find_days_to_run(instance, zone, landed) if day not in outcomes]
+            todo = [day for day in find_days_to_run(settings, instance, zone, landed) if day not in outcomes]
     return [outcomes[day] for day in sorted(outcomes)]
 
 

@@ -3,23 +3,18 @@
 Assets write the tags, and whoever has to know which days are complete or out of date reads them.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
-from spam_assets.landing.watching import digest_day
-from spam_assets.landing.zone import LandedDay
-from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
-from spam_assets.partitions import SETTINGS
+from spam_assets.engine.tags import DATA_VERSION_TAG
 
 SKIPPED_TAG = "spam_assets/skipped"
 """On a day that made nothing, because no mail landed or there is too little to learn from."""
 SOURCE_TAG = "spam_assets/source"
 """What the day was made from, as a digest: of raw_mail the landing files, of trained_model window and settings."""
+NOTHING = "nothing"
+"""Data version of a day that made nothing."""
 PAGE = 500
 
 
@@ -32,18 +27,39 @@ class DayRecord:
     skipped: bool
 
 
-def fingerprint_source(landed: LandedDay) -> str:
-    """Return the digest of the landing files that a day was read from, as `read_day_state` finds it."""
-    digests = {landed.path.rpartition("/")[2]: landed.sha256}
-    if landed.corrections.path is not None and landed.corrections_sha256 is not None:
-        digests[landed.corrections.path.rpartition("/")[2]] = landed.corrections_sha256
-    return digest_day(digests)
+def record_nothing(context: dg.AssetExecutionContext, reason: str, source: str = "none") -> None:
+    """Record that a day has nothing to make here, nor in the assets of this run that would have been made from it.
 
-
-def fingerprint_training(window: Mapping[str, str]) -> str:
-    """Return the digest of what a model is made from: its days by data version, the settings and the method."""
-    made_from = [sorted(window.items()), SETTINGS.window_days, SETTINGS.target_fpr, FEATURES_VERSION, MODEL_VERSION]
-    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]  # a tag takes 63 characters
+    Dagster takes a partition without a materialization for one that failed, and an asset for unchecked when one of
+    its days is. `source` is as in SOURCE_TAG.
+    """
+    context.log.warning(reason)
+    layer = context.job_def.asset_layer
+    made_from_this = dg.AssetSelection.assets(context.asset_key).downstream().resolve(layer.asset_graph)
+    wanted = made_from_this & set(layer.executable_asset_keys)
+    for key in layer.asset_graph.toposorted_asset_keys:
+        if key not in wanted:
+            continue
+        context.log_event(
+            dg.AssetMaterialization(
+                key,
+                partition=context.partition_key,
+                metadata={"skipped": reason},
+                tags={SKIPPED_TAG: "true", DATA_VERSION_TAG: NOTHING, SOURCE_TAG: source},
+            )
+        )
+    for check in sorted(layer.asset_graph.asset_check_keys):
+        if check.asset_key in wanted:
+            context.log_event(
+                dg.AssetCheckEvaluation(
+                    check_name=check.name,
+                    asset_key=check.asset_key,
+                    passed=True,
+                    metadata={"skipped": reason},
+                    description=f"nothing to check: {reason}",
+                    partition=context.partition_key,
+                )
+            )
 
 
 def read_day_records(instance: dg.DagsterInstance, asset: str) -> dict[str, DayRecord]:

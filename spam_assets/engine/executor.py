@@ -14,26 +14,25 @@ import os
 from collections.abc import Iterator
 
 import dagster as dg
-from dagster._core.events import DagsterEvent, EngineEventData
+
+# Dagster documents how to write an executor (`dg.Executor`, `dg.executor`) and exports no more than that. What runs a
+# plan in this process, once for each day, are the parts of its own in-process executor.
+from dagster._core.events import EngineEventData
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
-from dagster._core.executor.base import Executor
 from dagster._core.executor.in_process import inprocess_execution_iterator
-from dagster._core.executor.init import InitExecutorContext
-from dagster._core.storage.dagster_run import DagsterRun
-from dagster._core.storage.tags import (
+from typing_extensions import override
+
+from spam_assets.engine.life import name_of_life, show_life
+from spam_assets.engine.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
     RETRY_NUMBER_TAG,
 )
-from dagster_shared.error import SerializableErrorInfo
-from typing_extensions import override
-
-from spam_assets.engine.locks import show_life
 from spam_assets.partitions import DAYS, SETTINGS
 
 # On a day that makes nothing its checks are skipped, and Dagster warns that later steps go on ungated; they do not,
@@ -44,12 +43,7 @@ DAY_OF_EVENT = "spam_assets/day"
 """Metadata of the engine event that opens a day in a run's event log."""
 
 
-def name_of_life(run_id: str) -> str:
-    """Return the name under which a run's process shows that it lives, see `locks`."""
-    return f"run-{run_id}"
-
-
-def split_run_by_day(run: DagsterRun) -> list[DagsterRun]:
+def split_run_by_day(run: dg.DagsterRun) -> list[dg.DagsterRun]:
     """Return the run once for each day it covers, oldest first, tagged as a run of that day alone."""
     start = run.tags.get(ASSET_PARTITION_RANGE_START_TAG)
     end = run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
@@ -64,7 +58,7 @@ def split_run_by_day(run: DagsterRun) -> list[DagsterRun]:
     return [run.with_tags({**other_tags, PARTITION_NAME_TAG: day}) for day in days]
 
 
-def skip_finished_days(runs: list[DagsterRun], instance: dg.DagsterInstance) -> list[DagsterRun]:
+def skip_finished_days(runs: list[dg.DagsterRun], instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Return the days that an automatic retry still has to do: the one that was in hand when the process died, and on.
 
     A person who re-executes a run gets all its days.
@@ -82,7 +76,7 @@ def skip_finished_days(runs: list[DagsterRun], instance: dg.DagsterInstance) -> 
     return runs
 
 
-def read_day(event: DagsterEvent) -> str | None:
+def read_day(event: dg.DagsterEvent) -> str | None:
     """Return the day that an event opens, or None."""
     if event.event_type != dg.DagsterEventType.ENGINE_EVENT:
         return None
@@ -90,15 +84,7 @@ def read_day(event: DagsterEvent) -> str | None:
     return str(value.value) if value is not None else None
 
 
-def say_root_cause(error: SerializableErrorInfo) -> str:
-    """Return what an event's error says in the end, without the name of an exception of ours."""
-    while error.cause is not None:
-        error = error.cause
-    message = error.message.strip()
-    return message.partition(": ")[2] if message.startswith("spam_assets.") else message
-
-
-class DayByDayExecutor(Executor):
+class DayByDayExecutor(dg.Executor):
     """Executes a run in its own process, one day of its range after the other."""
 
     @property
@@ -107,7 +93,9 @@ class DayByDayExecutor(Executor):
         return RetryMode.ENABLED
 
     @override
-    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
         # As in `cli.main`: what Dagster and MLflow import stays, and looking through it for garbage is a waste.
         gc.freeze()
         gc.set_threshold(100_000, 50, 50)
@@ -115,16 +103,18 @@ class DayByDayExecutor(Executor):
             yield from self._execute_days(plan_context, execution_plan)
 
     @staticmethod
-    def _execute_days(plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+    def _execute_days(
+        plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
         runs = skip_finished_days(split_run_by_day(plan_context.dagster_run), plan_context.instance)
-        yield DagsterEvent.engine_event(
+        yield dg.DagsterEvent.engine_event(
             plan_context,
             f"Executing {len(execution_plan.step_keys_to_execute)} steps for {len(runs)} day(s) in this process",
             event_specific_data=EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute),
         )
         for number, run in enumerate(runs, start=1):
             if (day := run.tags.get(PARTITION_NAME_TAG)) is not None:
-                yield DagsterEvent.engine_event(
+                yield dg.DagsterEvent.engine_event(
                     plan_context,
                     f"Day {day} ({number} of {len(runs)})",
                     event_specific_data=EngineEventData(metadata={DAY_OF_EVENT: dg.MetadataValue.text(day)}),
@@ -146,6 +136,6 @@ class DayByDayExecutor(Executor):
 
 
 @dg.executor(name="day_by_day")
-def day_by_day_executor(_init_context: InitExecutorContext) -> Executor:
+def day_by_day_executor(_init_context: dg.InitExecutorContext) -> dg.Executor:
     """Run in the run's own process, one day after the other: a subprocess a step would import everything anew."""
     return DayByDayExecutor()

@@ -5,9 +5,12 @@ Fingerprints are of values, not of file bytes: a newer Parquet writer must not m
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,3 +55,9 @@ def fingerprint_model(model: "SpamModel") -> str:
 def fingerprint_report(report: "DayReport") -> str:
     """Return the fingerprint of a champion report."""
     return hashlib.sha256(json.dumps(report.to_dict()).encode()).hexdigest()[:DIGEST_CHARACTERS]
+
+
+def fingerprint_training(window: Mapping[str, str], window_days: int, target_fpr: float) -> str:
+    """Return the digest of what a model is made from: its days by data version, the settings and the method."""
+    made_from = [sorted(window.items()), window_days, target_fpr, FEATURES_VERSION, MODEL_VERSION]
+    return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]  # a tag takes 63 characters

@@ -6,9 +6,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, Final
 
-from spam_assets.files import hide_password, list_folder, open_folder, replace_file
+from spam_assets.files import list_folder, open_folder, replace_file
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.watching import LandingIndex
+from spam_assets.urls import hide_credentials
 
 KEPT_FILES: Final = 3
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -106,7 +107,7 @@ class IndexStore:
         return self._fs_and_root[1]
 
     def _display(self) -> str:
-        return hide_password(self.url).rstrip("/")
+        return hide_credentials(self.url).rstrip("/")
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -114,7 +115,7 @@ class IndexStore:
         try:
             yield
         except Exception as error:
-            reason = hide_password(" ".join(str(error).split()))[:200]
+            reason = hide_credentials(" ".join(str(error).split()))[:200]
             raise LandingError(
                 f"the folder of landing indexes {self._display()} cannot be used ({type(error).__name__}: {reason}); "
                 "check that it can be reached and that you may read and write there."

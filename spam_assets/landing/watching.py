@@ -19,7 +19,7 @@ from typing import IO, Any, Final
 from spam_assets.files import LandedFile
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.file_formats import MAX_COMPRESSION_RATIO, MAX_TABLE_BYTES, MIN_SUSPICIOUS_BYTES
-from spam_assets.landing.zone import LandingZone, select_training_files
+from spam_assets.landing.zone import LandedDay, LandingZone, select_training_files
 from spam_assets.mail.dates import is_day
 
 QUIET_SECONDS: Final = 5
@@ -378,6 +378,14 @@ def digest_day(sha256_by_name: Mapping[str, str]) -> str:
     """Return 32 hexadecimal digits for the files of a day: of the SHA-256 of lines `{sha256}  {name}`, by name."""
     lines = "".join(f"{sha256_by_name[name]}  {name}\n" for name in sorted(sha256_by_name))
     return hashlib.sha256(lines.encode()).hexdigest()[:32]
+
+
+def fingerprint_source(landed: LandedDay) -> str:
+    """Return the digest of the landing files that a day was read from, as `read_day_state` finds it."""
+    digests = {landed.path.rpartition("/")[2]: landed.sha256}
+    if landed.corrections.path is not None and landed.corrections_sha256 is not None:
+        digests[landed.corrections.path.rpartition("/")[2]] = landed.corrections_sha256
+    return digest_day(digests)
 
 
 def read_day_state(zone: LandingZone, files: Iterable[LandedFile]) -> FileState:

@@ -15,11 +15,12 @@ from typing import IO, Any, Final
 import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
 
-from spam_assets.files import LandedFile, hide_password, list_folder, open_folder, replace_file
+from spam_assets.files import LandedFile, list_folder, open_folder, replace_file
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_corrections, read_corrections
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.file_formats import MAX_TABLE_BYTES, read_table, write_table
 from spam_assets.mail.dates import is_day
+from spam_assets.urls import hide_credentials
 
 _FILE_NAME: Final = r"(?:training-(DAY)\.(?:csv|csv\.gz|parquet|jsonl)|corrections-(DAY)\.csv)"
 _ANY_FILE_NAME: Final = re.compile(_FILE_NAME.replace("DAY", "[0-9]{4}-[0-9]{2}-[0-9]{2}"))
@@ -210,7 +211,7 @@ class LandingZone:
 
     def _display(self, name: str = "") -> str:
         """Return the URL of the zone or of a file in it, without a password."""
-        url = hide_password(self.url).rstrip("/")
+        url = hide_credentials(self.url).rstrip("/")
         return f"{url}/{name}" if name else url
 
     @contextmanager
@@ -226,7 +227,7 @@ class LandingZone:
                 "name the right place in SPAM_ASSETS_LANDING."
             ) from error
         except Exception as error:
-            reason = hide_password(" ".join(str(error).split()))[:200]
+            reason = hide_credentials(" ".join(str(error).split()))[:200]
             raise LandingError(
                 f"the landing zone {self._display()} cannot be used ({type(error).__name__}: {reason}); "
                 "check that it can be reached and that you may read and write there."

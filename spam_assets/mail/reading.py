@@ -2,7 +2,6 @@
 
 import io
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -10,13 +9,13 @@ import pandas as pd
 from spam_assets.mail.columns import BODY, LABEL, MAIL_COLUMNS, RAW, RECEIVED_AT, TEXT
 from spam_assets.mail.errors import MailError
 from spam_assets.mail.mail_frame import is_missing
+from spam_assets.mail.mbox import is_envelope_line, split_mbox
 from spam_assets.mail.parsing import parse_message
 
 MAIL_HEADER = re.compile(
     rb"(?im)^(?:return-path|received|from|to|subject|date|message-id|mime-version|delivered-to|x-[\w-]+):"
 )
 HEADER_LINE = re.compile(rb"[!-9;-~]+:")
-ENVELOPE = re.compile(rb"(?m)^From \S+ [^\n]*\b\d{2}:\d{2}")
 
 
 HEADER_BYTES = 64 * 1024
@@ -40,22 +39,12 @@ def read_mail(content: bytes, name: str) -> pd.DataFrame:
         raise MailError(f"{name} is empty; give it at least one message")
     if name.lower().endswith(".csv"):
         return complete_mail(_read_table(content, name))
-    if ENVELOPE.match(content):
-        return complete_mail(pd.DataFrame({RAW: list(split_mbox(content))}))
+    if is_envelope_line(content):
+        return complete_mail(pd.DataFrame({RAW: [message for _, message in split_mbox(io.BytesIO(content))]}))
     head = content[:HEADER_BYTES].replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     if HEADER_LINE.match(head) and MAIL_HEADER.search(head):
         return complete_mail(pd.DataFrame({RAW: [content]}))
     return complete_mail(pd.DataFrame({TEXT: [content.decode("utf-8", "replace")]}))
-
-
-def split_mbox(content: bytes) -> Iterator[bytes]:
-    """Yield the messages of an mbox, each with its `From ` line."""
-    content = content.replace(b"\r\n", b"\n")
-    # A `From ` line begins a message only after an empty line; elsewhere it is text.
-    starts = [match.start() for match in ENVELOPE.finditer(content)]
-    starts = [start for start in starts if start == 0 or content[max(start - 2, 0) : start] == b"\n\n"]
-    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
-        yield content[start:end]
 
 
 def complete_mail(mail: pd.DataFrame) -> pd.DataFrame:

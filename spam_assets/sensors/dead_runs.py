@@ -12,6 +12,10 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     from spam_assets.engine.life import fail_dead_runs
 
     failed = fail_dead_runs(SETTINGS, context.instance)
+    if failed:
+        from spam_assets.registry.training_runs import end_abandoned_runs
+
+        end_abandoned_runs(SETTINGS, context.instance, again=True)
     return dg.SkipReason(f"failed {', '.join(failed)}: their processes are gone" if failed else "no run is dead")
 
 

@@ -2,19 +2,10 @@
 
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 
 import dagster as dg
-from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
-from dagster._core.errors import DagsterAssetCheckFailedError
-from dagster._core.storage.tags import (
-    ASSET_PARTITION_RANGE_END_TAG,
-    ASSET_PARTITION_RANGE_START_TAG,
-    PARTITION_NAME_TAG,
-    WILL_RETRY_TAG,
-)
 
 from spam_assets.alerts.channels import (
     Alert,
@@ -26,7 +17,9 @@ from spam_assets.alerts.channels import (
     describe_missing_mail,
     describe_run_failure,
 )
-from spam_assets.engine.executor import read_day, say_root_cause
+from spam_assets.engine.executor import read_day
+from spam_assets.engine.failures import find_failure, say_why_run_failed
+from spam_assets.engine.tags import IMPLICIT_ASSET_JOB_NAME, WILL_RETRY_TAG, list_days_of_run
 from spam_assets.partitions import SETTINGS
 from spam_assets.sensors.described import described
 from spam_assets.settings import Settings
@@ -93,7 +86,7 @@ def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg
         day = read_day(entry.dagster_event) or day
         failure = find_failure(entry.dagster_event)
         if failure is not None:
-            failures.append(failure)
+            failures.append((failure.step, failure.sentence))
             failed_days += [day] if day else []
     if run.tags.get(WILL_RETRY_TAG) == "true" and not failures:  # the next try leaves out days that failed
         return None
@@ -104,44 +97,6 @@ def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg
         failures or [("run", say_why_run_failed(event))],
         SETTINGS.dagster_url,
     )
-
-
-def find_failure(event: dg.DagsterEvent) -> tuple[str, str] | None:
-    """Return what failed and why, as its check or asset said it or else the error; None if nothing did."""
-    if event.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
-        check = event.asset_check_evaluation_data
-        if check.passed or check.severity != dg.AssetCheckSeverity.ERROR:
-            return None
-        return check.asset_key.to_user_string(), check.description or check.check_name
-    if event.event_type != dg.DagsterEventType.STEP_FAILURE:
-        return None
-    failure = event.step_failure_data
-    if failure.user_failure_data is not None and failure.user_failure_data.description:
-        return event.step_key or "run", failure.user_failure_data.description
-    if failure.error is None:
-        return event.step_key or "run", "it failed"
-    if failure.error.cls_name == DagsterAssetCheckFailedError.__name__:  # the check itself has said why
-        return None
-    return event.step_key or "run", say_root_cause(failure.error)
-
-
-def say_why_run_failed(event: dg.DagsterEvent) -> str:
-    """Return why a run failed outside of its steps: its process is gone, or MLflow did not answer."""
-    error = event.job_failure_data.error if event.event_specific_data is not None else None
-    return say_root_cause(error) if error is not None else event.message or "the run failed"
-
-
-def list_days_of_run(tags: Mapping[str, str]) -> list[str]:
-    """Return the days that a run covers."""
-    if PARTITION_NAME_TAG in tags:
-        return [tags[PARTITION_NAME_TAG]]
-    if ASSET_PARTITION_RANGE_START_TAG not in tags or ASSET_PARTITION_RANGE_END_TAG not in tags:
-        return []
-    first, last = (
-        date.fromisoformat(tags[name]).toordinal()
-        for name in (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
-    )
-    return [date.fromordinal(number).isoformat() for number in range(first, last + 1)]
 
 
 @described(dg.sensor, name="alerts", minimum_interval_seconds=SETTINGS.sensor_seconds, default_status=DEFAULT_STATUS)

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 
 from spam_assets.engine.day_records import read_day_records
+from spam_assets.engine.tags import tag_days
 from spam_assets.jobs import REASON_TAG, mail_job
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.sensors.described import described
@@ -113,8 +113,7 @@ def request_days(plan: "WatchPlan", cursor: str) -> Iterator[dg.RunRequest]:
         if first == last:
             yield dg.RunRequest(run_key=key, partition_key=first, tags=tags)
         else:
-            range_tags = {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
-            yield dg.RunRequest(run_key=key, tags={**tags, **range_tags})
+            yield dg.RunRequest(run_key=key, tags={**tags, **tag_days(first, last)})
 
 
 def say_days(days: Sequence[str]) -> str:

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.storage.tags import PARTITION_NAME_TAG
 
+from spam_assets.engine.tags import PARTITION_NAME_TAG
 from spam_assets.jobs import REASON_TAG, retrain_job
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.sensors.described import described

@@ -17,8 +17,8 @@ import typer
 from typer.testing import CliRunner
 
 from spam_assets.cli.app import app, main
-from spam_assets.landing.zone import LandingZone
 from spam_assets.landing.importers import days as importers
+from spam_assets.landing.zone import LandingZone
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import PROJECT, day_text, make_mail
 from spam_assets_tests.landing.importers.test_importers import make_corpus_name, pack

@@ -8,13 +8,12 @@ import dagster as dg
 import pytest
 from mlflow import MlflowClient
 
+from spam_assets.cli.outdated_days import find_days_to_run
 from spam_assets.engine.day_records import read_day_records
-from spam_assets.engine.executor import name_of_life
-from spam_assets.engine.life import fail_dead_runs
-from spam_assets.engine.locks import show_life
-from spam_assets.engine.run_days import find_days_to_run
+from spam_assets.engine.life import fail_dead_runs, name_of_life, show_life
 from spam_assets.landing.zone import LandingZone
-from spam_assets.registry.training_runs import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry
+from spam_assets.partitions import SETTINGS
+from spam_assets.registry.training_runs import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry, end_abandoned_runs
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail, open_instance
 from spam_assets_tests.homes import SLOW
@@ -118,22 +117,26 @@ def test_only_days_that_are_missing_or_out_of_date_are_to_run(
         land_day(day)
     land_day(days[1], make_mail(days[1]).assign(label="junk"))
 
-    assert find_days_to_run(instance, zone, zone.days()) == days[:4]
+    assert find_days_to_run(SETTINGS, instance, zone, zone.days()) == days[:4]
     run_days(settings, instance, days[0], days[3])
-    assert find_days_to_run(instance, zone, zone.days()) == [days[1]]  # the bad one
+    assert find_days_to_run(SETTINGS, instance, zone, zone.days()) == [days[1]]  # the bad one
 
     land_day(days[4])
-    assert find_days_to_run(instance, zone, zone.days()) == [days[1], days[4]]
+    assert find_days_to_run(SETTINGS, instance, zone, zone.days()) == [days[1], days[4]]
     land_day(days[2], make_mail(days[2], seed=1))
-    assert find_days_to_run(instance, zone, zone.days()) == [days[1], days[2], days[4]]
+    assert find_days_to_run(SETTINGS, instance, zone, zone.days()) == [days[1], days[2], days[4]]
     run_days(settings, instance, days[2])
-    assert find_days_to_run(instance, zone, zone.days()) == [days[1], days[3], days[4]]  # 3 learnt the old day 2
-    assert find_days_to_run(instance, zone, []) == []
+    assert find_days_to_run(SETTINGS, instance, zone, zone.days()) == [
+        days[1],
+        days[3],
+        days[4],
+    ]  # 3 learnt the old day 2
+    assert find_days_to_run(SETTINGS, instance, zone, []) == []
 
     (zone_file,) = Path(settings.landing_url).glob(f"*{days[3]}*")
     zone_file.touch()  # a newer time is no new content
     run_days(settings, instance, days[3], days[4])
-    assert find_days_to_run(instance, zone, zone.days()) == [days[1]]
+    assert find_days_to_run(SETTINGS, instance, zone, zone.days()) == [days[1]]
 
 
 def start_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
@@ -164,6 +167,7 @@ def test_a_run_whose_process_died_is_failed_and_its_mlflow_run_ends_killed(
 
     with show_life(settings, name_of_life(living.run_id)):
         assert fail_dead_runs(settings, instance) == [dead.run_id]
+        end_abandoned_runs(settings, instance, again=True)
 
     statuses = {run.run_id: instance.get_run_by_id(run.run_id).status for run in (living, dead, elsewhere)}  # type: ignore[union-attr]
     assert statuses[dead.run_id] == dg.DagsterRunStatus.FAILURE

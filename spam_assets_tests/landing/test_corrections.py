@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spam_assets.landing import zone as landing
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, read_corrections
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.file_formats import FILE_FORMATS
 from spam_assets.landing.zone import LandedDay, LandingZone
-from spam_assets.landing import zone as landing
 from spam_assets.mail.quality import select_valid_mail
 
 DAY = "2002-08-01"

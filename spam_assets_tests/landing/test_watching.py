@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spam_assets.files import LandedFile, list_folder
+from spam_assets.landing import watching
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.index_store import IndexMissing, IndexStore
 from spam_assets.landing.watching import (
@@ -34,7 +35,6 @@ from spam_assets.landing.watching import (
     watch_zone,
 )
 from spam_assets.landing.zone import LandingZone
-from spam_assets.landing import watching
 
 DAY = "2024-05-17"
 HEADER = "message_id,body,label\n"

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spam_assets.landing import file_formats as landing_files
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.file_formats import FILE_FORMATS, read_table, write_table
 from spam_assets.landing.zone import LandedDay, LandingZone
-from spam_assets.landing import file_formats as landing_files
 from spam_assets.mail.columns import MAIL_COLUMNS
 from spam_assets.mail.mail_frame import decode_raw, encode_raw, normalise_label, read_dates
 
@@ -156,7 +156,7 @@ def test_two_files_for_a_day_are_an_error_that_names_both(folder: Path) -> None:
 )
 def test_a_day_that_is_no_date_is_refused(folder: Path, day: str) -> None:
     zone = LandingZone(str(folder))
-    for call in (zone.read, zone.has, lambda d: zone.write(d, make_frame())):
+    for call in (zone.read, lambda d: zone.write(d, make_frame())):
         with pytest.raises(LandingError, match="is no day"):
             call(day)
 

@@ -1,5 +1,6 @@
 """Mail to classify: whatever a file holds becomes messages, or one clear sentence."""
 
+import io
 import time
 
 import pandas as pd
@@ -8,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spam_assets.mail.columns import BODY, LABEL, MAIL_COLUMNS, RAW, RECEIVED_AT, SENDER, SUBJECT
-from spam_assets.mail.reading import MailError, complete_mail, read_mail, split_mbox
+from spam_assets.mail.errors import MailError
+from spam_assets.mail.mbox import split_mbox
+from spam_assets.mail.reading import complete_mail, read_mail
 
 COLUMNS = [name for name in MAIL_COLUMNS if name not in (RECEIVED_AT, LABEL, RAW)] + [RAW]
 EML = b"From: Ann <ann@example.com>\r\nTo: me@example.com\r\nSubject: lunch\r\n\r\nat noon\r\n"
@@ -53,7 +56,7 @@ def test_an_mbox_is_as_many_messages_as_it_has_envelopes(content: bytes) -> None
 
 
 def test_splitting_an_mbox_loses_nothing() -> None:
-    assert b"".join(split_mbox(MBOX)) == MBOX
+    assert b"".join(message for _, message in split_mbox(io.BytesIO(MBOX))) == MBOX
 
 
 def test_a_csv_is_a_message_a_row_and_empty_cells_are_empty_text() -> None:

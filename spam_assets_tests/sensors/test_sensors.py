@@ -18,14 +18,14 @@ from pydantic import SecretStr
 
 from spam_assets.alerts import channels as alert_channels
 from spam_assets.alerts.channels import Alert, describe_landing_problem, describe_missing_mail
-from spam_assets.engine.executor import name_of_life
+from spam_assets.engine.life import name_of_life
 from spam_assets.landing.watching import LandingIndex, NotedDay, RequestedDay, WatchPlan
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.retraining_rule import RetrainingSettings
 from spam_assets.partitions import build_daily_partitions
 from spam_assets.registry.training_runs import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry
-from spam_assets.sensors import decision_alerts as alerts
 from spam_assets.sensors import dead_runs, new_mail, retraining
+from spam_assets.sensors import decision_alerts as alerts
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import run_days

@@ -30,6 +30,7 @@ from spam_assets.landing.file_formats import FILE_FORMATS, arrange_csv_cells, ch
 from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.columns import HAM, LABEL, RAW, RECEIVED_AT, SPAM
 from spam_assets.mail.mail_frame import build_mail_frame, read_dates
+from spam_assets.mail.mbox import split_mbox
 from spam_assets.mail.parsing import find_received_at
 
 Report = Callable[[int, int | None, str], None]
@@ -69,7 +70,6 @@ _TIMEOUT_SECONDS: Final = 300
 _REPORT_EVERY: Final = 100
 _TABLE_CHUNK_ROWS: Final = 5_000
 _MAX_EXAMPLES: Final = 3
-_ENVELOPE_LINE = re.compile(rb"From .*\b[0-9]{1,2}:[0-9]{2}\b.*\b[0-9]{4}\b")
 
 
 class MailImportError(Exception):
@@ -318,21 +318,13 @@ def mbox_messages(ham: Path, spam: Path) -> Iterator[LabelledMessage]:
             raise MailImportError(f"{path} cannot be read ({error.strerror}); name an mbox file.") from error
         if not is_mbox:
             raise MailImportError(f"{path} is no mbox, because it does not start with `From `; name an mbox file.")
-    return (message for path, label in ((ham, HAM), (spam, SPAM)) for message in _split_mbox(path, label))
+    return (message for path, label in ((ham, HAM), (spam, SPAM)) for message in _read_mbox(path, label))
 
 
-def _split_mbox(path: Path, label: str) -> Iterator[LabelledMessage]:
-    lines: list[bytes] = []
-    first_line = 1
-    was_blank = False
+def _read_mbox(path: Path, label: str) -> Iterator[LabelledMessage]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if was_blank and line.startswith(b"From ") and _ENVELOPE_LINE.match(line[:300]):
-                yield LabelledMessage(b"".join(lines), label, f"{path}:{first_line}")
-                lines, first_line = [], number
-            lines.append(line)
-            was_blank = line in (b"\n", b"\r\n")
-    yield LabelledMessage(b"".join(lines), label, f"{path}:{first_line}")
+        for first_line, message in split_mbox(file):
+            yield LabelledMessage(message, label, f"{path}:{first_line}")
 
 
 def trec_messages(folder: Path) -> Iterator[LabelledMessage]:

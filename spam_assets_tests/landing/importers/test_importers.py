@@ -14,6 +14,7 @@ import pytest
 
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.file_formats import FILE_FORMATS
+from spam_assets.landing.importers import days as importers
 from spam_assets.landing.importers.days import (
     CORPUS_DAYS,
     CORPUS_MESSAGES,
@@ -28,7 +29,6 @@ from spam_assets.landing.importers.days import (
     trec_messages,
 )
 from spam_assets.landing.zone import LandingZone
-from spam_assets.landing.importers import days as importers
 from spam_assets.mail.quality import judge_day
 
 CORPUS_ARCHIVES = os.environ.get("TEST_CORPUS_DIR", "")

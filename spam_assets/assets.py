@@ -30,7 +30,8 @@ from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
 from spam_assets.mail.quality import QualityError, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
-from spam_assets.registry.training_runs import CHAMPION, ModelRegistry, TrainingMlFlow
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
+from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.resources import MailHistory, TrainingWindow
 from spam_assets.views.metadata import (
     describe_columns,

@@ -19,7 +19,8 @@ from spam_assets.io_managers.daily_files import (
     WindowOfDays,
     first_day_of_window,
 )
-from spam_assets.registry.training_runs import ModelRegistry, build_mlflow_resource
+from spam_assets.registry.registered_models import ModelRegistry
+from spam_assets.registry.training_runs import build_mlflow_resource
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:

@@ -66,9 +66,7 @@ def prepare_home(settings: Settings) -> None:
     Also exports DAGSTER_HOME, and notes it in `.env` of the working directory, so that plain `dagster dev` there
     shows the same runs.
     """
-    from spam_assets.registry.training_runs import (
-        prepare_tracking_store,  # takes seconds, which landing mail need not wait for
-    )
+    from spam_assets.registry.store import prepare_tracking_store  # takes seconds, which landing mail need not wait for
 
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     prepare_landing(settings)

@@ -15,17 +15,9 @@ from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
 from spam_assets.mail.mail_frame import build_mail_frame
-from spam_assets.registry.training_runs import (
-    CHALLENGER,
-    CHAMPION,
-    MODEL_NAME,
-    PREVIOUS,
-    ModelRegistry,
-    TrackingError,
-    TrainingMlFlow,
-    build_mlflow_resource,
-    secret_kept,
-)
+from spam_assets.registry.registered_models import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, ModelRegistry
+from spam_assets.registry.store import TrackingError, secret_kept
+from spam_assets.registry.training_runs import TrainingMlFlow, build_mlflow_resource
 from spam_assets.settings import Settings
 from spam_assets.views.pictures import draw_evaluation
 from spam_assets_tests.conftest import day_text, make_mail

@@ -23,7 +23,8 @@ from spam_assets.landing.watching import LandingIndex, NotedDay, RequestedDay, W
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.retraining_rule import RetrainingSettings
 from spam_assets.partitions import build_daily_partitions
-from spam_assets.registry.training_runs import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
+from spam_assets.registry.training_runs import RUN_KILLED, RUN_OPEN
 from spam_assets.sensors import dead_runs, new_mail, retraining
 from spam_assets.sensors import decision_alerts as alerts
 from spam_assets.settings import Settings

@@ -7,15 +7,10 @@ import pandas as pd
 import pytest
 from upath import UPath
 
-from spam_assets.io_managers.daily_files import (
-    DailyFileIOManager,
-    FeaturesIOManager,
-    FrameIOManager,
-    ModelIOManager,
-    StorageError,
-    WindowOfDays,
-    write_atomically,
-)
+from spam_assets.io_managers.daily_files import DailyFileIOManager, StorageError, write_atomically
+from spam_assets.io_managers.features import FeaturesIOManager
+from spam_assets.io_managers.frames import FrameIOManager
+from spam_assets.io_managers.models import ModelIOManager
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.training import TrainingSettings, train_model
@@ -153,30 +148,3 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         write_atomically(path, b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["day.parquet"]
     assert path.read_bytes() == b"old"
-
-
-def test_a_window_reads_only_the_days_it_is_asked_for(tmp_path: Path) -> None:
-    manager = FrameIOManager(UPath(tmp_path))
-    days = [day_text(0), day_text(1)]
-    write_atomically(manager.path_of("raw_mail", days[0]), manager.to_bytes(pd.DataFrame({"a": [1]})))
-    write_atomically(manager.path_of("raw_mail", days[1]), b"damaged")
-    window = WindowOfDays(manager, "raw_mail", reversed(days), {})
-
-    assert list(window) == days
-    assert len(window[days[0]]) == 1
-    with pytest.raises(StorageError):
-        window[days[1]]
-    with pytest.raises(StorageError, match=f"raw_mail of {day_text(5)} is not in storage"):
-        window.require(day_text(5))
-    assert day_text(5) not in window
-
-
-def test_a_window_takes_days_that_are_not_stored_as_values(tmp_path: Path) -> None:
-    manager = FrameIOManager(UPath(tmp_path))
-    frame = pd.DataFrame({"a": [1]})
-    write_atomically(manager.path_of("raw_mail", day_text(1)), manager.to_bytes(frame))
-    window = WindowOfDays(manager, "raw_mail", [day_text(1)], {}).with_values({day_text(0): frame})
-
-    assert list(window) == [day_text(0), day_text(1)]
-    assert window[day_text(0)] is frame
-    assert window.data_versions() == dict.fromkeys(window, manager.fingerprint(frame))

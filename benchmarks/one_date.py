@@ -316,9 +316,9 @@ def store_history(home: Path, days: Iterable[str]) -> None:
     """Store validated mail and features of days as the assets do."""
     from upath import UPath
 
+    from spam_assets.io_managers.arrow_features import FeaturesIOManager
     from spam_assets.io_managers.daily_files import write_atomically
-    from spam_assets.io_managers.features import FeaturesIOManager
-    from spam_assets.io_managers.frames import FrameIOManager
+    from spam_assets.io_managers.parquet_frames import FrameIOManager
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
     from spam_assets.mail.quality import validate_day

@@ -31,8 +31,8 @@ import numpy.typing as npt
 from upath import UPath
 
 from benchmarks.quality import land_corpus, peak_memory_mb
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import write_atomically
-from spam_assets.io_managers.features import FeaturesIOManager
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import TABLE_SIZES, VIEWS, MailFeatures, SparseRows, featurize_mail
 from spam_assets.mail.quality import select_valid_mail

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import dagster as dg
 from upath import UPath
 
-from spam_assets.io_managers.features import FeaturesIOManager
-from spam_assets.io_managers.frames import FrameIOManager
-from spam_assets.io_managers.models import ModelIOManager
-from spam_assets.io_managers.reports import ReportIOManager
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
+from spam_assets.io_managers.json_reports import ReportIOManager
+from spam_assets.io_managers.npz_models import ModelIOManager
+from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import build_mlflow_resource
 from spam_assets.settings import Settings

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import StorageError
-from spam_assets.io_managers.features import FeaturesIOManager
-from spam_assets.io_managers.frames import FrameIOManager
+from spam_assets.io_managers.parquet_frames import FrameIOManager
 
 if TYPE_CHECKING:
     from spam_assets.landing.zone import LandingZone

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import StorageError, write_atomically
-from spam_assets.io_managers.features import FeaturesIOManager
-from spam_assets.io_managers.frames import FrameIOManager
+from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.windows import TrainingWindows, WindowOfDays

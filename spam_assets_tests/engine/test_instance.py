@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from spam_assets.engine.instance import SECTIONS, is_unchanged, prepare_instance, seal
-from spam_assets.engine.sqlite_storage import SharedEngineStorage
+from spam_assets.engine.sqlite_storage import SharedEngineRunStorage
 
 OLDER_VERSION = Path(__file__).with_name("dagster_of_an_older_version.yaml").read_text()
 
@@ -20,7 +20,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_new_home_gets_a_file_that_dagster_reads(written: Path) -> None:
     with dg.DagsterInstance.from_config(str(written.parent)) as instance:
-        assert isinstance(instance.storage, SharedEngineStorage)
+        assert isinstance(instance.run_storage, SharedEngineRunStorage)
         assert not instance.telemetry_enabled
         assert instance.run_retries_enabled
 
@@ -69,4 +69,4 @@ def test_a_changed_file_of_an_older_version_still_opens(written: Path) -> None:
     written.write_text(OLDER_VERSION + "# mine\n")
     prepare_instance(written.parent)
     with dg.DagsterInstance.from_config(str(written.parent)) as instance:
-        assert isinstance(instance.storage, SharedEngineStorage)
+        assert isinstance(instance.run_storage, SharedEngineRunStorage)

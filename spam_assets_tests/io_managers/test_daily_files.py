@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from upath import UPath
 
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import DailyFileIOManager, StorageError, write_atomically
-from spam_assets.io_managers.features import FeaturesIOManager
-from spam_assets.io_managers.frames import FrameIOManager
-from spam_assets.io_managers.models import ModelIOManager
+from spam_assets.io_managers.npz_models import ModelIOManager
+from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.training import TrainingSettings, train_model

@@ -72,7 +72,7 @@ class IndexStore:
         if self._read(fingerprint) != content:
             with self._reaching():
                 self._fs.makedirs(self._root, exist_ok=True)
-                replace_file(self._fs, self._root, _name_file(fingerprint), content)
+                replace_file(self._fs, f"{self._root}/{_name_file(fingerprint)}", content)
                 self._remove_old({_name_file(fingerprint), _name_file(keep)})
         return fingerprint
 

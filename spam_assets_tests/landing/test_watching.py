@@ -6,9 +6,8 @@ import io
 import itertools
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spam_assets.files import LandedFile, list_folder
+from spam_assets.files import LandedFile
 from spam_assets.landing import watching
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.index_store import IndexMissing, IndexStore
@@ -410,41 +409,6 @@ def test_a_zone_that_cannot_be_listed_is_an_error_and_not_empty(tmp_path: Path) 
     (tmp_path / "file").write_text("x")
     with pytest.raises(LandingError, match="is a file"):
         LandingZone(str(tmp_path / "file")).list_files()
-
-
-class Bucket:
-    """The part of a file system that a listing takes, with the details that the storages are documented to give."""
-
-    protocol = "bucket"
-
-    def __init__(self, *details: dict[str, Any]) -> None:
-        self.details = list(details)
-
-    def invalidate_cache(self, _path: str) -> None:
-        pass
-
-    def ls(self, path: str, detail: bool) -> list[dict[str, Any]]:
-        assert detail
-        return [{"name": f"{path}/{number}", **details} for number, details in enumerate(self.details)]
-
-
-def test_buckets_tell_stamps_and_times_each_in_its_own_words() -> None:
-    moment = datetime(2024, 5, 18, 2, 40, tzinfo=timezone.utc)
-    bucket = Bucket(
-        {"size": 5, "ETag": '"e"', "LastModified": moment},
-        {"size": 5, "etag": "g", "md5Hash": "m", "updated": "2024-05-18T02:40:00Z", "mtime": None},
-        {"size": 5, "last_modified": moment.astimezone(timezone(timedelta(hours=2)))},
-        {"size": 5, "mtime": moment.replace(tzinfo=None)},
-        {"size": 5, "created": NOON},
-        {"size": None, "type": "file", "mtime": "yesterday"},
-        {"size": 7},
-    )
-    files = list_folder(bucket, "b", re.compile(".+"))
-    assert [file.modified_seconds for file in files] == [NOON, NOON, NOON, NOON, NOON, None, None]
-    assert [file.stamp for file in files] == [
-        '"e"', "g", "2024-05-18 04:40:00+02:00", "2024-05-18 02:40:00", str(NOON), "yesterday", ""
-    ]  # fmt: skip
-    assert [file.size_bytes for file in files] == [5, 5, 5, 5, 5, 0, 7]
 
 
 # --- real files

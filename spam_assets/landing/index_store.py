@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from spam_assets.files import list_folder, open_folder, replace_file
 from spam_assets.landing.errors import LandingError
-from spam_assets.landing.watching import LandingIndex
+from spam_assets.landing.landing_index import LandingIndex
 from spam_assets.urls import hide_credentials
 
 KEPT_FILES: Final = 3

@@ -333,7 +333,8 @@ def store_history(home: Path, days: Iterable[str]) -> None:
 
 def land_mail(landing: str | None, home: Path) -> list[str]:
     """Put a landing zone, or else the SpamAssassin corpus, into a home; return its days."""
-    from spam_assets.landing.importers.days import corpus_messages, fetch_corpus, land_messages
+    from spam_assets.landing.importers.days import land_messages
+    from spam_assets.landing.importers.spamassassin import corpus_messages, fetch_corpus
     from spam_assets.landing.zone import LandingZone
 
     zone = LandingZone(str(home / "landing"))

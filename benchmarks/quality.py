@@ -589,7 +589,8 @@ def draw_det_curves(runs: Mapping[str, Run], path: Path) -> None:
 
 def land_corpus(cache: Path, folder: Path) -> str:
     """Land the SpamAssassin corpus in a folder."""
-    from spam_assets.landing.importers.days import corpus_messages, fetch_corpus, land_messages
+    from spam_assets.landing.importers.days import land_messages
+    from spam_assets.landing.importers.spamassassin import corpus_messages, fetch_corpus
 
     zone = LandingZone(str(folder))
     land_messages(corpus_messages(fetch_corpus(cache)), zone, "parquet")

@@ -22,8 +22,8 @@ from spam_assets.io_managers.fingerprints import (
     fingerprint_report,
     fingerprint_training,
 )
+from spam_assets.landing.day_content import fingerprint_source
 from spam_assets.landing.errors import LandingError, LandingFileMissing
-from spam_assets.landing.watching import fingerprint_source
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS

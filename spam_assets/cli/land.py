@@ -13,7 +13,8 @@ from spam_assets.cli.open_home import open_landing_zone
 from spam_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from spam_assets.landing.importers.days import LabelledMessage, LandingSummary
+    from spam_assets.landing.importers.days import LandingSummary
+    from spam_assets.landing.importers.labelled_messages import LabelledMessage
     from spam_assets.landing.zone import LandingZone
 
 ARCHIVE_AGE = timedelta(days=31)
@@ -42,7 +43,7 @@ def land_maildir(
     file_format: FormatOption = "csv",
 ) -> None:
     """Two Maildirs (or folders of .eml files), by the day each message was delivered."""
-    from spam_assets.landing.importers.days import maildir_messages
+    from spam_assets.landing.importers.maildir import maildir_messages
 
     _land_messages(maildir_messages(ham, spam), file_format)
 
@@ -54,7 +55,7 @@ def land_mbox(
     file_format: FormatOption = "csv",
 ) -> None:
     """Two mbox files, by the day each message was delivered."""
-    from spam_assets.landing.importers.days import mbox_messages
+    from spam_assets.landing.importers.mbox_files import mbox_messages
 
     _land_messages(mbox_messages(ham, spam), file_format)
 
@@ -65,7 +66,7 @@ def land_trec(
     file_format: FormatOption = "csv",
 ) -> None:
     """A corpus in the layout of the TREC spam tracks (full/index and the messages it names)."""
-    from spam_assets.landing.importers.days import trec_messages
+    from spam_assets.landing.importers.trec import trec_messages
 
     _land_messages(trec_messages(folder), file_format)
 
@@ -77,7 +78,7 @@ def land_csv(
     file_format: FormatOption = "csv",
 ) -> None:
     """One big CSV file, split into days by a date column."""
-    from spam_assets.landing.importers.days import land_table
+    from spam_assets.landing.importers.table import land_table
 
     settings = load_settings()
     with show_progress("landing") as report:
@@ -96,7 +97,8 @@ def _land_messages(messages: "Iterable[LabelledMessage]", file_format: str) -> N
 
 def land_whole_corpus(settings: Settings, zone: "LandingZone", file_format: str = "csv") -> "LandingSummary":
     """Land every day of the corpus, which is downloaded once."""
-    from spam_assets.landing.importers.days import corpus_messages, fetch_corpus, land_messages
+    from spam_assets.landing.importers.days import land_messages
+    from spam_assets.landing.importers.spamassassin import corpus_messages, fetch_corpus
 
     with show_progress("fetching the corpus") as report:
         archives = fetch_corpus(settings.home / "cache", report)

@@ -80,7 +80,7 @@ def run_landed_days(
     from spam_assets.engine.life import fail_dead_runs
     from spam_assets.engine.run_days import run_days
     from spam_assets.jobs import train_job
-    from spam_assets.landing.watching import group_days
+    from spam_assets.landing.day_ranges import group_days
     from spam_assets.registry.training_runs import end_abandoned_runs
 
     zone = open_landing_zone(settings)

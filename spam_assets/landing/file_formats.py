@@ -10,7 +10,7 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -42,6 +42,12 @@ MAX_ROWS: Final = 20_000_000
 _MISSING_WHEN_EMPTY: Final = (MESSAGE_ID, RECEIVED_AT, RAW, LABEL)
 
 
+def check_format(file_format: str) -> None:
+    """Raise LandingError unless landing files can have this format."""
+    if file_format not in FILE_FORMATS:
+        raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
+
+
 def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the bytes of a landing file.
 
@@ -67,6 +73,13 @@ def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[p
     else:
         content = _decompress(content, name) if file_format == "csv.gz" else content
         columns = _read_csv(content, name)
+    return build_landed_frame(columns, day, name)
+
+
+def build_landed_frame(
+    columns: Mapping[str, Sequence[Any]], day: str, name: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Do what `build_mail_frame` does; what is wrong with a cell is wrong with what landed, and a LandingError."""
     try:
         return build_mail_frame(columns, day, name)
     except MailError as error:
@@ -237,14 +250,13 @@ def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
     Raises:
         LandingError: unknown format, columns missing, or CSV asked for cells that it cannot hold.
     """
+    check_format(file_format)
     writers: dict[str, Callable[[Columns, str], bytes]] = {
         "csv": _write_csv,
         "csv.gz": lambda columns, name: gzip.compress(_write_csv(columns, name), mtime=0),
         "jsonl": _write_jsonl,
         "parquet": _write_parquet,
     }
-    if file_format not in writers:
-        raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
     check_header([str(column) for column in frame.columns], name)
     columns: Columns = {}
     for column in (*MAIL_COLUMNS, TEXT):

@@ -18,11 +18,11 @@ import typer
 from typer.testing import CliRunner
 
 from spam_assets.cli.app import app, main
-from spam_assets.landing.importers import days as importers
+from spam_assets.landing.importers import spamassassin
 from spam_assets.landing.zone import LandingZone
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import PROJECT, day_text, make_mail
-from spam_assets_tests.landing.importers.test_importers import make_corpus_name, pack
+from spam_assets_tests.landing.importers.test_spamassassin import make_corpus_name, pack
 from spam_assets_tests.servers import SECRET, run_mail_server, run_webhook
 
 Done = subprocess.CompletedProcess[str]
@@ -302,10 +302,10 @@ def test_replay_refuses_to_land_days_that_no_partition_covers(call: Call, replay
 def test_replay_sorts_the_archives_of_the_cache_into_days_once(
     call: Call, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importers, "_MIN_CORPUS_MESSAGES", 20)
+    monkeypatch.setattr(spamassassin, "_MIN_CORPUS_MESSAGES", 20)
     cache = settings.home / "cache"
     cache.mkdir()
-    for name in importers._APACHE_FILES:
+    for name in spamassassin._APACHE_FILES:
         inside = name.partition("_")[2].partition(".")[0]
         mail = [to_mbox(row) for day in CORPUS_DAYS for _, row in make_mail(f"{day}", messages=2).iterrows()]
         raws = [raw.replace(b"Subject: ", f"Subject: {inside} ".encode()) for raw in mail]
@@ -313,8 +313,8 @@ def test_replay_sorts_the_archives_of_the_cache_into_days_once(
     home = {"SPAM_ASSETS_HOME": str(settings.home)}
     done = call("replay", "--days", "1", "--every", "0", **home)
     assert "2002-08-01 landed: 10 messages, 4 spam" in done.stdout, done.stderr
-    assert sorted(path.name for path in cache.iterdir()) == sorted([*importers._APACHE_FILES, "corpus-days"])
-    for name in importers._APACHE_FILES:
+    assert sorted(path.name for path in cache.iterdir()) == sorted([*spamassassin._APACHE_FILES, "corpus-days"])
+    for name in spamassassin._APACHE_FILES:
         (cache / name).unlink()
     assert "2002-08-02 landed" in call("replay", "--days", "1", **home).stdout
 

@@ -28,13 +28,6 @@ DAY = "2002-08-01"
 NOON = datetime(2002, 8, 1, 12, tzinfo=timezone.utc)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "landing"
-    path.mkdir()
-    return path
-
-
 def make_frame(**columns: list[Any]) -> pd.DataFrame:
     """Three mails in the schema of memory, with the given columns replaced."""
     data: dict[str, list[Any]] = {

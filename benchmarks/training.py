@@ -32,7 +32,7 @@ from upath import UPath
 
 from benchmarks.quality import land_corpus, peak_memory_mb
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
-from spam_assets.io_managers.daily_files import write_atomically
+from spam_assets.io_managers.daily_files import write_day
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import TABLE_SIZES, VIEWS, MailFeatures, SparseRows, featurize_mail
 from spam_assets.mail.quality import select_valid_mail
@@ -92,7 +92,7 @@ def store_days(features: MailFeatures, folder: Path, sizes: Sequence[int]) -> No
     for number, messages in enumerate(sizes):
         day = str(FIRST_DAY + timedelta(days=number))
         content = manager.to_bytes(draw_day(features, messages, seed=number))
-        write_atomically(manager.path_of(ASSET, day), content)
+        write_day(manager.path_of(ASSET, day), content)
 
 
 def _open_window(folder: Path, window_days: int) -> WindowOfDays:

@@ -6,7 +6,7 @@ import pytest
 from upath import UPath
 
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
-from spam_assets.io_managers.daily_files import StorageError, write_atomically
+from spam_assets.io_managers.daily_files import StorageError, write_day
 from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import MailFeatures, featurize_mail
@@ -28,13 +28,13 @@ def land_features(zone: LandingZone, offset: int) -> MailFeatures:
 
 
 def store(manager: FeaturesIOManager, offset: int, features: MailFeatures) -> None:
-    write_atomically(manager.path_of(ASSET, day_text(offset)), manager.to_bytes(features))
+    write_day(manager.path_of(ASSET, day_text(offset)), manager.to_bytes(features))
 
 
 def test_a_window_reads_only_the_days_it_is_asked_for(manager: FeaturesIOManager, zone: LandingZone) -> None:
     days = [day_text(0), day_text(1)]
     store(manager, 0, land_features(zone, 0))
-    write_atomically(manager.path_of(ASSET, days[1]), b"damaged")
+    write_day(manager.path_of(ASSET, days[1]), b"damaged")
     window = WindowOfDays(manager, ASSET, days[::-1])
 
     assert list(window) == days

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from spam_assets.engine.instance import prepare_instance
+from spam_assets.files import replace_local_file
 from spam_assets.settings import ENV_FILE, Settings
 
 OUR_LINE = "# set by spam-assets"
@@ -89,6 +90,4 @@ def _read_day_range(path: Path) -> dict[str, date]:
 
 def _replace_text(path: Path, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    beside.replace(path)
+    replace_local_file(path, ("\n".join(lines) + "\n").encode())

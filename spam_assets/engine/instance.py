@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from spam_assets.files import replace_local_file
+
 SECTIONS = """\
 telemetry:
   enabled: false
@@ -76,7 +78,7 @@ def prepare_instance(dagster_home: Path) -> str | None:
     text = path.read_text(encoding="utf-8") if path.exists() else None
     if text is None or is_unchanged(text):
         if text != seal(SECTIONS):
-            path.write_text(seal(SECTIONS), encoding="utf-8")
+            replace_local_file(path, seal(SECTIONS).encode())
         return None
     try:
         theirs = yaml.safe_load(text) or {}

@@ -1,20 +1,19 @@
 """One file for each day of an asset.
 
-A file is written beside its place and then renamed, so that no reader ever sees half of one, and a file that is missing
-or damaged is reported with what to do about it.
+No reader ever sees half of one, and a file that is missing or damaged is reported with what to do about it.
 """
 
 import os
-import uuid
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from typing_extensions import override
 from upath import UPath
+
+from spam_assets.files import replace_file
 
 LOCAL_PROTOCOLS = ("", "file", "local")
 
@@ -23,40 +22,21 @@ class StorageError(dg.Failure):
     """A stored file is missing, damaged or cannot be written; the description names path and remedy."""
 
 
-def write_atomically(path: UPath, content: bytes) -> None:
-    """Write a file so that a reader sees all of it or what was there before.
-
-    Local files are written beside their place, synced and renamed. Object stores publish an object only when its
-    upload is complete.
+def write_day(path: UPath, content: bytes) -> None:
+    """Write a file, see `files.replace_file`; its folder is made.
 
     Raises:
         StorageError: it cannot be written: a full disk, a folder that may not be written. What was there stays.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.protocol in LOCAL_PROTOCOLS:
-            _write_and_rename(Path(str(path)), content)
-        else:
-            path.write_bytes(content)
+        replace_file(path.fs, path.path, content)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         raise StorageError(
             f"{path} cannot be written ({reason}); what was stored before is unharmed: "
             "make room or give write access, then run the day again"
         ) from error
-
-
-def _write_and_rename(target: Path, content: bytes) -> None:
-    beside = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with beside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 class DailyFileIOManager(dg.UPathIOManager):
@@ -120,7 +100,7 @@ class DailyFileIOManager(dg.UPathIOManager):
     @override
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         content = self.to_bytes(obj)
-        write_atomically(path, content)
+        write_day(path, content)
         context.add_output_metadata({"size_bytes": len(content)})
 
     @override

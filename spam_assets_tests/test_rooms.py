@@ -75,3 +75,11 @@ def test_no_two_modules_have_one_name() -> None:
     modules = [path.stem for path in (PROJECT / "spam_assets").rglob("*.py") if not path.stem.startswith("__")]
     twice = {name for name in modules if modules.count(name) > 1}
     assert twice <= {"errors"}  # of its own room each
+
+
+def test_the_modules_that_the_architecture_names_exist() -> None:
+    text = (PROJECT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`([a-z_]+/[a-z_/]*)`", text))
+    assert len(named) > 20
+    package = PROJECT / "spam_assets"
+    assert {name for name in named if not ((package / name).is_dir() or (package / f"{name}.py").is_file())} == set()

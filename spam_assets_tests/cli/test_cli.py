@@ -203,6 +203,19 @@ def test_a_second_backfill_runs_only_what_is_missing(desk: Desk) -> None:
     assert "Warning" not in first.stderr + second.stderr
 
 
+def test_a_changed_dagster_yaml_is_kept_and_what_it_lacks_is_told(call: Call, desk: Desk) -> None:
+    path = desk.home / "dagster" / "dagster.yaml"
+    ours = path.read_text()
+    assert "note:" not in call("verify").stderr
+    changed = ours.replace("freshness:\n  enabled: true\n", "")
+    path.write_text(changed)
+    done = call("verify")
+    assert path.read_text() == changed
+    path.write_text(ours)
+    assert done.returncode == 0
+    assert f"note: {path} was changed, so it is left as it is, and lacks freshness of today's" in done.stderr
+
+
 def test_models_lists_a_version_for_every_landed_day(call: Call) -> None:
     done = call("models", COLUMNS="200")
     assert done.returncode == 0

@@ -163,9 +163,14 @@ class ModelRegistry:
             for known in same_date:
                 if known.tags.get(DATA_VERSION) == data_version:
                     return _describe_version(known, {})
-            tags = {TRAINING_DATE: training_date, DATA_VERSION: data_version}
+            uri = run.data.tags[MODEL_URI]
             create = partial(
-                client.create_model_version, MODEL_NAME, run.data.tags[MODEL_URI], run_id=run.info.run_id, tags=tags
+                client.create_model_version,
+                MODEL_NAME,
+                uri,
+                run_id=run.info.run_id,
+                tags={TRAINING_DATE: training_date, DATA_VERSION: data_version},
+                model_id=uri.removeprefix("models:/"),  # a server refuses the URI without it
             )
             try:
                 version = create()

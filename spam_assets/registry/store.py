@@ -47,13 +47,14 @@ _prepared_stores: set[str] = set()
 
 
 def prepare_tracking_store(settings: Settings) -> None:
-    """Create the local MLflow database and the experiment once, whoever comes first.
+    """Create the MLflow database and the experiment once, whoever comes first; a server does that by itself.
 
-    Creating the database takes seconds and must not happen in two processes at once, hence the lock.
+    Creating the database takes seconds and must not happen in two processes at once, hence the lock. The experiment
+    says where artifacts are: MLflow's own choice for a database is the working directory of whoever comes first.
     """
-    if settings.has_own_tracking_server or settings.tracking_uri in _prepared_stores:
+    if settings.has_tracking_server or settings.tracking_uri in _prepared_stores:
         return
-    with hold_lock(settings, "mlflow"):
+    with secret_kept(settings.tracking_uri, "opening the store"), hold_lock(settings, "mlflow"):
         from mlflow import MlflowClient
 
         client = MlflowClient(settings.tracking_uri)

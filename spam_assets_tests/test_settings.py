@@ -114,7 +114,7 @@ def test_a_secret_is_in_no_text_of_the_settings(uri: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     settings = load_settings()
     assert settings.tracking_uri == uri
-    assert settings.has_tracking_server
+    assert settings.has_tracking_server == uri.startswith("https:")
     for text in (
         repr(settings), str(settings), f"{settings}", str(settings.model_dump()), settings.model_dump_json(),
         repr(copy.copy(settings)), settings.mlflow_url, settings.dagster_url,

@@ -28,8 +28,8 @@ from spam_assets.mail.columns import (
     SPAM,
     SUBJECT,
 )
-from spam_assets.mail.dates import is_day
-from spam_assets.mail.mail_frame import derive_message_ids, make_ids_unique, read_dates
+from spam_assets.mail.dates import is_day, read_dates
+from spam_assets.mail.mail_frame import derive_message_ids, make_ids_unique
 
 MAX_MISSING_PERCENT: Final = 5
 """Of a column; exactly this much passes."""

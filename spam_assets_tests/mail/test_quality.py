@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
-from spam_assets.mail.mail_frame import read_dates
+from spam_assets.mail.dates import read_dates
 from spam_assets.mail.quality import (
     BLOCKING_RULES,
     WARNING_RULES,

@@ -34,7 +34,7 @@ from benchmarks.quality import land_corpus, peak_memory_mb
 from spam_assets.io_managers.daily_files import FeaturesIOManager, WindowOfDays, write_atomically
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import TABLE_SIZES, VIEWS, MailFeatures, SparseRows, featurize_mail
-from spam_assets.mail.quality import select_valid_mail
+from spam_assets.mail.validation import select_valid_mail
 
 ASSET = "mail_features"
 MESSAGES_A_DAY = 274

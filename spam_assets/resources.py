@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from spam_assets.landing.zone import LandingZone
-    from spam_assets.mail.quality import DaySummary
+    from spam_assets.mail.day_summary import DaySummary
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ class MailHistory:
 
     def days_before(self, day: str) -> "list[DaySummary]":
         """Return what is worth knowing of the newest validated days before `day`, oldest first."""
-        from spam_assets.mail.quality import SUMMARY_COLUMNS, TRAILING_DAYS, summarize_day
+        from spam_assets.mail.day_summary import SUMMARY_COLUMNS, summarize_day
+        from spam_assets.mail.warning_rules import TRAILING_DAYS
 
         earlier = [stored for stored in self.frames.stored_days("validated_mail") if stored < day][-TRAILING_DAYS:]
         known = self._summaries
@@ -74,7 +75,7 @@ class TrainingWindow:
         """
         from spam_assets.landing.errors import LandingError
         from spam_assets.learning.features import featurize_mail
-        from spam_assets.mail.quality import QualityError, validate_day
+        from spam_assets.mail.validation import QualityError, validate_day
 
         first_day = first_day_of_window(last_day, self.window_days)
         validated, raw = (set(self.frames.stored_days(asset)) for asset in ("validated_mail", "raw_mail"))

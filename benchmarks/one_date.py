@@ -320,7 +320,9 @@ def store_history(home: Path, days: Iterable[str]) -> None:
     """Store validated mail and features of days as the assets do."""
     from upath import UPath
 
-    from spam_assets.io_managers.daily_files import FeaturesIOManager, FrameIOManager, write_atomically
+    from spam_assets.io_managers.arrow_features import FeaturesIOManager
+    from spam_assets.io_managers.daily_files import write_day
+    from spam_assets.io_managers.parquet_frames import FrameIOManager
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
     from spam_assets.mail.validation import validate_day
@@ -329,8 +331,8 @@ def store_history(home: Path, days: Iterable[str]) -> None:
     frames, features = FrameIOManager(storage), FeaturesIOManager(storage)
     for day in days:
         mail = validate_day(zone.read(day).frame, day)
-        write_atomically(frames.path_of("validated_mail", day), frames.to_bytes(mail))
-        write_atomically(features.path_of("mail_features", day), features.to_bytes(featurize_mail(mail)))
+        write_day(frames.path_of("validated_mail", day), frames.to_bytes(mail))
+        write_day(features.path_of("mail_features", day), features.to_bytes(featurize_mail(mail)))
 
 
 def land_mail(landing: str | None, home: Path) -> list[str]:

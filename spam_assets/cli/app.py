@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from spam_assets.cli import classify, demo, land, models, operate, replay, run
 from spam_assets.cli.console import err
-from spam_assets.cli.errors import say_error
+from spam_assets.cli.error_messages import say_error
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+
+from spam_assets.cli.console import err
 from spam_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -21,11 +24,17 @@ def open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
     settings = load_settings()
     for library in ("dagster", "mlflow", "alembic"):  # what matters is printed here or stands in the event log
         logging.getLogger(library).setLevel(logging.CRITICAL)
-    prepare_home(settings)
+    tell_what_home_lacks(prepare_home(settings))
     from dagster import DagsterInstance
 
     with DagsterInstance.get() as instance:
         yield settings, instance
+
+
+def tell_what_home_lacks(lack: str | None) -> None:
+    """Print what `prepare_home` returned."""
+    if lack is not None:
+        err.print(f"[yellow]note:[/yellow] {escape(lack)}", soft_wrap=True)
 
 
 def open_landing_zone(settings: Settings) -> "LandingZone":

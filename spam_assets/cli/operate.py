@@ -6,7 +6,7 @@ import typer
 from rich.markup import escape
 
 from spam_assets.cli.console import CommandError, out, show_progress
-from spam_assets.cli.open_home import open_instance
+from spam_assets.cli.open_home import open_instance, tell_what_home_lacks
 from spam_assets.settings import load_settings
 
 commands = typer.Typer()
@@ -43,6 +43,6 @@ def ui() -> None:
     from spam_assets.cli.ui_servers import serve_uis
 
     settings = load_settings()
-    prepare_home(settings)
+    tell_what_home_lacks(prepare_home(settings))
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     raise typer.Exit(serve_uis(settings, lambda line: out.print(line, soft_wrap=True)))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -147,13 +148,12 @@ def assert_fails_with(done: Done, *words: str) -> None:
 # --- help ---------------------------------------------------------------------------------------------------------
 
 
-def commands(group: typer.Typer = app, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for command in group.registered_commands:
-        assert command.callback is not None
-        yield (*prefix, command.name or command.callback.__name__)
-    for sub in group.registered_groups:
-        assert sub.typer_instance is not None
-        yield from commands(sub.typer_instance, (*prefix, str(sub.name)))
+def commands(group: Any = None, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*prefix, name))
+        else:
+            yield (*prefix, name)
 
 
 @pytest.mark.parametrize("command", list(commands()), ids=" ".join)

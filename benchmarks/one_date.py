@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.training import TrainingSettings
-    from spam_assets.mail.quality import DaySummary
+    from spam_assets.mail.day_summary import DaySummary
 
 PROJECT = Path(__file__).parent.parent
 ROUNDS = 5
@@ -73,7 +73,8 @@ class PlainPipeline:
         import pyarrow as pa
 
         from spam_assets.learning.features import MailFeatures, SparseRows
-        from spam_assets.mail.quality import SUMMARY_COLUMNS, TRAILING_DAYS, summarize_day
+        from spam_assets.mail.day_summary import SUMMARY_COLUMNS, summarize_day
+        from spam_assets.mail.warning_rules import TRAILING_DAYS
 
         days = sorted(path.stem for path in (storage / "mail_features").iterdir() if path.stem < day)
         for earlier in days[-TRAILING_DAYS:]:
@@ -98,7 +99,10 @@ class PlainPipeline:
         from spam_assets.learning.explanation import tell_strongest_words
         from spam_assets.learning.features import featurize_mail
         from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
-        from spam_assets.mail.quality import QualityError, judge_day, summarize_day, validate_day, warn_about_day
+        from spam_assets.mail.blocking_rules import judge_day
+        from spam_assets.mail.day_summary import summarize_day
+        from spam_assets.mail.validation import QualityError, validate_day
+        from spam_assets.mail.warning_rules import warn_about_day
         from spam_assets.views.pictures import draw_evaluation
 
         raw = self.zone.read(day).frame
@@ -321,7 +325,7 @@ def store_history(home: Path, days: Iterable[str]) -> None:
     from spam_assets.io_managers.parquet_frames import FrameIOManager
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
-    from spam_assets.mail.quality import validate_day
+    from spam_assets.mail.validation import validate_day
 
     storage, zone = UPath(home / "storage"), LandingZone(str(home / "landing"))
     frames, features = FrameIOManager(storage), FeaturesIOManager(storage)

@@ -49,7 +49,7 @@ from spam_assets.learning.evaluation import (
     evaluate_scores,
 )
 from spam_assets.mail.columns import BODY, LABEL, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
-from spam_assets.mail.quality import select_valid_mail
+from spam_assets.mail.validation import select_valid_mail
 
 RETRAIN_EVERY_DAYS = 3
 BOGOFILTER_CUTOFF = 0.99  # its default spam_cutoff

@@ -35,7 +35,7 @@ from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import write_day
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import TABLE_SIZES, VIEWS, MailFeatures, SparseRows, featurize_mail
-from spam_assets.mail.quality import select_valid_mail
+from spam_assets.mail.validation import select_valid_mail
 from spam_assets.windows import WindowOfDays
 
 ASSET = "mail_features"

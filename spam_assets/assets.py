@@ -27,7 +27,7 @@ from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
-from spam_assets.mail.quality import QualityError, validate_day
+from spam_assets.mail.validation import QualityError, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow

@@ -22,7 +22,7 @@ from spam_assets.windows import TrainingWindows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spam_assets.mail.quality import DaySummary
+    from spam_assets.mail.day_summary import DaySummary
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class MailHistory:
 
     def days_before(self, day: str) -> "list[DaySummary]":
         """Return what is worth knowing of the newest validated days before `day`, oldest first."""
-        from spam_assets.mail.quality import SUMMARY_COLUMNS, TRAILING_DAYS, summarize_day
+        from spam_assets.mail.day_summary import SUMMARY_COLUMNS, summarize_day
+        from spam_assets.mail.warning_rules import TRAILING_DAYS
 
         earlier = [stored for stored in self.frames.stored_days("validated_mail") if stored < day][-TRAILING_DAYS:]
         known = self._summaries

@@ -97,7 +97,7 @@ class TrainingWindows:
         """
         from spam_assets.landing.errors import LandingError
         from spam_assets.learning.features import featurize_mail
-        from spam_assets.mail.quality import QualityError, validate_day
+        from spam_assets.mail.validation import QualityError, validate_day
 
         first_day = first_day_of_window(last_day, self.window_days)
         stored, validated, raw = (

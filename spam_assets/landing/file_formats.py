@@ -25,8 +25,9 @@ from spam_assets.mail.columns import (
     RECEIVED_AT,
     TEXT,
 )
+from spam_assets.mail.dates import read_dates
 from spam_assets.mail.errors import MailError
-from spam_assets.mail.mail_frame import Columns, build_mail_frame, encode_raw, is_missing, read_dates
+from spam_assets.mail.mail_frame import Columns, build_mail_frame, encode_raw, is_missing
 
 FILE_FORMATS: Final = ("csv", "csv.gz", "parquet", "jsonl")
 MAX_TABLE_BYTES: Final = 4 * 1024**3

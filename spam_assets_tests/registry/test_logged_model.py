@@ -18,7 +18,8 @@ import pytest
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.serving import IS_SPAM, SPAM_PROBABILITY, ServedModel, score_mail
-from spam_assets.mail.reading import MailError, complete_mail
+from spam_assets.mail.completion import complete_mail
+from spam_assets.mail.errors import MailError
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import run_days, stores

@@ -16,7 +16,7 @@ from spam_assets.landing.importers.days import LandingSummary, write_days
 from spam_assets.landing.importers.labelled_messages import MailImportError, Report, ignore_progress
 from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.columns import RECEIVED_AT
-from spam_assets.mail.mail_frame import read_dates
+from spam_assets.mail.dates import read_dates
 
 _CHUNK_ROWS: Final = 5_000
 

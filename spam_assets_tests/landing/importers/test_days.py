@@ -10,7 +10,7 @@ from spam_assets.landing.file_formats import FILE_FORMATS
 from spam_assets.landing.importers.days import land_messages
 from spam_assets.landing.importers.labelled_messages import LabelledMessage
 from spam_assets.landing.zone import LandingZone
-from spam_assets.mail.quality import judge_day
+from spam_assets.mail.blocking_rules import judge_day
 from spam_assets_tests.landing.importers import make_mail
 
 

@@ -14,7 +14,7 @@ from spam_assets.landing.importers.days import land_messages
 from spam_assets.landing.importers.labelled_messages import MailImportError
 from spam_assets.landing.importers.spamassassin import corpus_messages, fetch_corpus
 from spam_assets.landing.zone import LandingZone
-from spam_assets.mail.quality import judge_day
+from spam_assets.mail.blocking_rules import judge_day
 from spam_assets_tests.landing.importers import make_mail
 
 CORPUS_ARCHIVES = os.environ.get("TEST_CORPUS_DIR", "")

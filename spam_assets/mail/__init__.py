@@ -6,8 +6,7 @@ A message:
 - `parsing`: bytes of a message -> `Message`; made of the next four.
 - `headers`: the headers of a message or MIME part, and their parameters.
 - `mime`: the MIME structure: text parts and attachments.
-- `html_to_text`: HTML -> the text that a reader sees.
-- `decoding`: transfer encodings and charsets -> text that can be stored.
+- `text`: transfer encodings, charsets and HTML -> the text that a reader sees.
 - `dates`: dates as mail and tables write them; days.
 - `mbox`: many messages in one file.
 

@@ -8,7 +8,7 @@ import re
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from spam_assets.mail.decoding import decode_base64, decode_text, make_storable
+from spam_assets.mail.text import decode_base64, decode_text, make_storable
 
 MAX_HEADER_BYTES: Final = 1 << 20
 """Mail servers refuse headers beyond a fraction of this; what follows counts as body."""

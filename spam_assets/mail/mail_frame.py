@@ -27,9 +27,9 @@ from spam_assets.mail.columns import (
     TEXT,
 )
 from spam_assets.mail.dates import read_dates
-from spam_assets.mail.decoding import make_storable
 from spam_assets.mail.errors import MailError
 from spam_assets.mail.parsing import Message, parse_message
+from spam_assets.mail.text import make_storable
 
 _BASE64_MARK: Final = "base64:"
 _LABEL_SPELLINGS: Final = {"0": HAM, "false": HAM, "ham": HAM, "1": SPAM, "true": SPAM, "spam": SPAM}

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from spam_assets.mail.decoding import decode_text, decode_transfer, make_storable
 from spam_assets.mail.headers import (
     Headers,
     decode_first,
@@ -15,7 +14,7 @@ from spam_assets.mail.headers import (
     parse_parameters,
     split_envelope,
 )
-from spam_assets.mail.html_to_text import convert_html_to_text
+from spam_assets.mail.text import convert_html_to_text, decode_text, decode_transfer, make_storable
 
 MAX_PARTS: Final = 200
 """MIME parts a message; real mail has a few dozen at most."""

@@ -1,9 +1,9 @@
 """Bytes of a message -> `Message`.
 
-Mail is hostile input: nothing here, nor in `headers`, `mime`, `html_to_text`, `decoding` and `dates`, raises, recurses
-deeply or backtracks. Python's `email` package is not used for the structure: it checks every line against every open
-boundary and recurses once a level, so that a nested 20 MB message takes minutes or ends in RecursionError. What
-stands in its place reads each byte a bounded number of times.
+Mail is hostile input: nothing here, nor in `headers`, `mime`, `text` and `dates`, raises, recurses deeply or
+backtracks. Python's `email` package is not used for the structure: it checks every line against every open boundary
+and recurses once a level, so that a nested 20 MB message takes minutes or ends in RecursionError. What stands in its
+place reads each byte a bounded number of times.
 """
 
 import re

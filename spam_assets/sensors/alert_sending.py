@@ -6,17 +6,14 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from spam_assets.alerts.channels import Alert, AlertChannels, AlertError
+from spam_assets.alerts.channels import AlertChannels, AlertError
+from spam_assets.alerts.message import Alert
 from spam_assets.partitions import SETTINGS
 from spam_assets.settings import Settings
 
 SECONDS_FOR_SENDING = 15.0
-"""Of one tick; Dagster gives it a minute, and a message to channels that hang takes half of one."""
-DEFAULT_STATUS = (
-    dg.DefaultSensorStatus.RUNNING
-    if SETTINGS.alert_webhook is not None or SETTINGS.alert_smtp is not None
-    else dg.DefaultSensorStatus.STOPPED
-)
+"""Of one tick; Dagster gives it a minute, and a message to channels that all hang takes up to 40 seconds."""
+DEFAULT_STATUS = dg.DefaultSensorStatus.RUNNING if SETTINGS.has_alert_channel else dg.DefaultSensorStatus.STOPPED
 """Of the sensors that send: on once there is a channel."""
 
 

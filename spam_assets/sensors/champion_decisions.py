@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from spam_assets.alerts.channels import Alert, describe_decision_alert
+from spam_assets.alerts.events import describe_decision_alert
+from spam_assets.alerts.message import Alert
 from spam_assets.partitions import SETTINGS
 
 EVENTS_PER_PAGE = 500

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from spam_assets.alerts.channels import Alert, describe_run_failure
+from spam_assets.alerts.events import describe_run_failure
+from spam_assets.alerts.message import Alert
 from spam_assets.engine.executor import read_day
 from spam_assets.engine.failures import find_failure, say_why_run_failed
 from spam_assets.engine.tags import IMPLICIT_ASSET_JOB_NAME, WILL_RETRY_TAG, list_days_of_run

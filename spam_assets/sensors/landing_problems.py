@@ -2,12 +2,8 @@
 
 from collections.abc import Sequence
 
-from spam_assets.alerts.channels import (
-    Alert,
-    describe_landing_problem,
-    describe_landing_problems,
-    describe_missing_mail,
-)
+from spam_assets.alerts.events import describe_landing_problem, describe_landing_problems, describe_missing_mail
+from spam_assets.alerts.message import Alert
 from spam_assets.partitions import SETTINGS
 from spam_assets.settings import Settings
 

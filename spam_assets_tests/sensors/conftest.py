@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from spam_assets.alerts import channels as alert_channels
+from spam_assets.alerts import delivery
 from spam_assets.registry.training_runs import CHAMPION, ModelRegistry
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
@@ -70,8 +70,8 @@ class Told:
 def told(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(alert_channels, "WAIT_SECONDS", 0.01)
-    monkeypatch.setattr(alert_channels, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(delivery, "WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 0.3)
     with run_webhook() as webhook, run_mail_server() as mail:
         configured = Settings(
             home=settings.home,

@@ -2,10 +2,13 @@
 
 import dagster as dg
 import pytest
+from pydantic import SecretStr
 
+from spam_assets.alerts import delivery, services
 from spam_assets.sensors import alert_sending
 from spam_assets_tests.sensors.conftest import Told
 from spam_assets_tests.sensors.ticks import FAILED, end_run, look_for_failures, say, start_run, use_settings
+from spam_assets_tests.servers import SECRET, run_webhook
 
 
 def test_a_message_that_one_channel_took_is_told_and_the_trouble_is_said(
@@ -46,3 +49,23 @@ def test_a_kind_that_nobody_wants_is_not_sent_and_not_kept(
     assert (say(result), told.texts) == ("nothing to tell", [])
     use_settings(monkeypatch, told.settings)
     assert say(look_for_failures(instance, result.cursor)) == "nothing to tell"
+
+
+def test_what_only_a_service_of_apprise_took_is_told(
+    told: Told, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cursor = look_for_failures(instance, None).cursor
+    end_run(instance, start_run(instance), FAILED)
+    told.webhook.answers = [(404, {})]
+    told.mail.answers = {"RCPT": [b"550 nobody"]}
+    monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 10.0)
+    monkeypatch.setattr(services, "SECONDS_FOR_STARTING", 60.0)
+    with run_webhook() as service:
+        url = SecretStr(f"json://127.0.0.1:{service.port}/{SECRET}")
+        use_settings(monkeypatch, told.settings.model_copy(update={"alert_urls": url}))
+        result = look_for_failures(instance, cursor)
+        assert "the webhook answers HTTP 404" in say(result)
+        assert "the e-mail server 127.0.0.1 refuses every recipient" in say(result)
+        assert say(look_for_failures(instance, result.cursor)) == "nothing to tell"
+        assert len(service.requests) == 1
+    assert SECRET not in say(result)

@@ -5,7 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from spam_assets.alerts.channels import Alert, describe_landing_problem, describe_missing_mail
+from spam_assets.alerts.events import describe_landing_problem, describe_missing_mail
+from spam_assets.alerts.message import Alert
 from spam_assets.sensors import landing_problems
 from spam_assets_tests.conftest import day_text
 from spam_assets_tests.sensors.conftest import Told

@@ -72,7 +72,6 @@ def send_to_services(order: Order) -> list[Answer]:
         image_url_logo="",
         http_redirects=False,  # for what a service prepares when it is made
         interpret_emojis=False,
-        storage_mode="memory",  # nothing in the home directory
         language="en",
     )
     pool = ThreadPoolExecutor(len(order.urls))

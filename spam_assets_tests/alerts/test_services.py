@@ -167,6 +167,7 @@ def test_a_service_that_drips_its_answer_for_ever_is_given_up(
 ) -> None:
     """The time-outs of `requests` begin anew with every byte."""
     monkeypatch.setattr(delivery, "TIMEOUT_SECONDS", 2.0)
+    monkeypatch.setattr(services, "SECONDS_FOR_STARTING", 30.0)  # ends before the drip does
     webhook.drips_seconds = 0.2
     assert "does not answer within 2 seconds" in str(failure_of(service_channels(service_url(webhook))))
 
@@ -178,6 +179,16 @@ def test_a_process_that_does_not_come_to_an_answer_is_ended_and_said(
     monkeypatch.setattr(services, "SECONDS_FOR_STARTING", 0.01)
     error = failure_of(service_channels(service_url(webhook)))
     assert "entry 1 of SPAM_ASSETS_ALERT_URLS may not have been tried" in str(error)
+
+
+def test_a_process_that_dies_is_said_and_its_traceback_is_shown_nowhere(
+    webhook: WebhookServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "apprise.py").write_text(f"raise RuntimeError('{SECRET}')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    error = failure_of(service_channels(service_url(webhook)))
+    assert "entry 1 of SPAM_ASSETS_ALERT_URLS may not have been tried: Apprise's process ended" in str(error)
+    assert tuple(capfd.readouterr()) == ("", "")
 
 
 @pytest.mark.parametrize("said", ["", "\n", "Segmentation fault", "[]", "[{}]", "{}", '[{"service": 1}]', "null"])
@@ -240,12 +251,3 @@ def test_apprise_is_not_imported_where_alerts_are_sent_from(webhook: WebhookServ
 
     webhook_channels(webhook.url, alert_urls=service_url(webhook)).send(make_alert())
     assert [name for name in sys.modules if name.partition(".")[0] == "apprise"] == []
-
-
-def test_nothing_is_left_in_the_home_directory(
-    webhook: WebhookServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    service_channels(service_url(webhook)).send(make_alert())
-    assert list(tmp_path.iterdir()) == []

@@ -18,6 +18,11 @@ ALERT_KINDS = ("run_failed", "champion_promoted", "champion_refused", "no_mail",
 """What alerts can be about."""
 MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 """A bare address, as HTML's `<input type=email>` takes it; no name and no comment round it."""
+SERVICE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
+BETWEEN_SERVICE_URLS = re.compile(r"[\s,]+(?=[A-Za-z][A-Za-z0-9+.-]*://)")
+"""Commas or spaces, and a URL after them: there are commas within URLs as well."""
+FIXED_PARAMETERS = ("verify", "redirect", "retry", "wait", "rto", "cto", "optional")
+"""What a URL for Apprise may not ask for, because alerts promise something about it."""
 
 
 class _Home(BaseSettings):
@@ -63,6 +68,7 @@ class Settings(BaseSettings):
     alert_email_to: str | None = None
     alert_email_from: str | None = None
     alert_smtp: SecretStr | None = None
+    alert_urls: SecretStr | None = None
     alert_on: str | None = None
 
     @field_validator("home")
@@ -116,6 +122,15 @@ class Settings(BaseSettings):
         if address is not None and not MAIL_ADDRESS.fullmatch(address):
             raise ValueError("SPAM_ASSETS_ALERT_EMAIL_FROM must be one address such as spam-assets@example.com")
         return address
+
+    @field_validator("alert_urls")
+    @classmethod
+    def _check_that_services_are_urls(cls, urls: SecretStr | None) -> SecretStr | None:
+        for position, url in enumerate(_split_service_urls(urls), start=1):
+            trouble = _find_trouble_of_service(url)
+            if trouble is not None:
+                raise ValueError(f"entry {position} of SPAM_ASSETS_ALERT_URLS {trouble}")
+        return urls
 
     @field_validator("alert_on")
     @classmethod
@@ -182,6 +197,16 @@ class Settings(BaseSettings):
         return _split_list(self.alert_email_to)
 
     @property
+    def alert_services(self) -> tuple[SecretStr, ...]:
+        """The Apprise URLs that alerts go to, each a secret."""
+        return tuple(SecretStr(url) for url in _split_service_urls(self.alert_urls))
+
+    @property
+    def has_alert_channel(self) -> bool:
+        """Whether alerts go anywhere."""
+        return self.alert_webhook is not None or self.alert_smtp is not None or bool(self.alert_services)
+
+    @property
     def alert_kinds(self) -> frozenset[str]:
         """What alerts are sent about."""
         return frozenset(_split_list(self.alert_on) or ALERT_KINDS)
@@ -228,6 +253,25 @@ def _is_mail_server(text: str) -> bool:
     has_login = "@" in url.netloc
     is_bare = url.path in ("", "/") and not url.query and not url.fragment and " " not in text
     return is_complete and is_bare and all(login) == has_login and all(map(_is_plain, (text, *login)))
+
+
+def _split_service_urls(urls: SecretStr | None) -> tuple[str, ...]:
+    """Return Apprise URLs in order, each once."""
+    text = urls.get_secret_value().strip(" \t\r\n,") if urls is not None else ""
+    return tuple(dict.fromkeys(BETWEEN_SERVICE_URLS.split(text))) if text else ()
+
+
+def _find_trouble_of_service(url: str) -> str | None:
+    """Return why an Apprise URL cannot be taken, without quoting it; None if it can. Apprise itself may know more."""
+    if not SERVICE_URL.fullmatch(url):
+        return "is no URL as Apprise takes it, such as tgram://..., without spaces; https://appriseit.com lists them"
+    if url.partition("://")[0].lower() in ("mailto", "mailtos"):
+        return "is e-mail, which has settings of its own: SPAM_ASSETS_ALERT_SMTP, _EMAIL_TO and _EMAIL_FROM"
+    parameters = {unquote(name).strip().lower() for name in re.findall(r"[?&;]([^?&;=]*)", url)}
+    fixed = [name for name in FIXED_PARAMETERS if name in parameters]
+    if fixed:
+        return f"may not set {fixed[0]}=; how alerts are sent is the same for all services"
+    return None
 
 
 def _is_plain(text: str) -> bool:

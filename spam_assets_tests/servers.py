@@ -24,6 +24,7 @@ class WebhookServer:
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     requests: list[tuple[float, str, dict[str, Any]]] = field(default_factory=list)
     content_types: list[str | None] = field(default_factory=list)
+    drips_seconds: float | None = None
     is_over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -46,11 +47,25 @@ def serve_http(state: WebhookServer, tls: ssl.SSLContext | None = None) -> Threa
             if status == 0:
                 state.is_over.wait(20)
                 return
+            if state.drips_seconds is not None:
+                self.drip(state.drips_seconds)
+                return
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(b"ok")
+
+        def drip(self, seconds: float) -> None:
+            """Send a byte of an answer now and then, up to a minute."""
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            for _ in range(round(60 / seconds)):
+                if state.is_over.wait(seconds):
+                    return
+                try:
+                    self.wfile.write(b"x")
+                except OSError:
+                    return
 
         def do_GET(self) -> None:
             state.requests.append((time.monotonic(), self.path, {}))

@@ -58,7 +58,8 @@ def test_every_rule_that_guards_a_model_is_a_blocking_check() -> None:
 def test_definitions_load_in_a_fresh_process_without_a_warning_or_heavy_imports() -> None:
     done = run_python(
         "import sys; from spam_assets.definitions import defs; defs.resolve_asset_graph()\n"
-        "print(sorted({'sklearn', 'matplotlib', 'numba', 'pandera'} & set(sys.modules)))"
+        "print(sorted({'sklearn', 'matplotlib', 'numba', 'pandera', 'apprise'} & set(sys.modules)))",
+        SPAM_ASSETS_ALERT_URLS="jsons://alerts.example.com",
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
@@ -88,4 +89,27 @@ def test_the_tracking_uri_is_shown_nowhere_in_the_definitions() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "raw_mail" in done.stdout
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_sensors_that_tell_are_on_once_there_is_a_channel_of_any_kind() -> None:
+    code = (
+        "from spam_assets.definitions import defs\n"
+        "print([defs.get_sensor_def(name).default_status.value for name in ('alerts', 'alert_failures')])"
+    )
+    assert run_python(code).stdout.strip() == "['STOPPED', 'STOPPED']"
+    for name, value in (("URLS", "jsons://alerts.example.com"), ("WEBHOOK", "https://chat.example.com/hooks/x")):
+        assert run_python(code, **{f"SPAM_ASSETS_ALERT_{name}": value}).stdout.strip() == "['RUNNING', 'RUNNING']"
+
+
+def test_the_urls_of_alert_services_are_shown_nowhere_in_the_definitions() -> None:
+    done = run_python(
+        "from spam_assets.definitions import defs\n"
+        "from dagster._core.remote_representation.external_data import RepositorySnap\n"
+        "from dagster._serdes import serialize_value\n"
+        "print(serialize_value(RepositorySnap.from_def(defs.get_repository_def())))",
+        SPAM_ASSETS_ALERT_URLS="jsons://user:hunter2@alerts.example.com/hunter2",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "alert_failures" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr

@@ -2,7 +2,7 @@
 
 The sensor's cursor is the fingerprint of an index of the landing zone, which is stored beside the assets, and how often
 that changed: the cursor stays small however many days there are, and a tick that dies leaves cursor and index as they
-were. Which days to run is decided by `mail.watching`.
+were. Which days to run is decided by `landing.watching`.
 """
 
 import hashlib

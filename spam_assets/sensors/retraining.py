@@ -1,4 +1,4 @@
-"""Retraining: train a model for the newest day when `learning.retraining` says so, or at a fixed hour.
+"""Retraining: train a model for the newest day when `learning.retraining_rule` says so, or at a fixed hour.
 
 The sensor looks once at each newer day of mail; its cursor is the newest day that it judged. A day that is run again
 triggers nothing, but the next look at a newer day sees its new report.

@@ -357,8 +357,25 @@ def test_a_test_alert_goes_to_every_channel_and_their_names_are_printed(
         assert SECRET not in done.stdout + done.stderr
 
 
+def test_a_test_alert_goes_to_services_by_their_urls(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with run_webhook() as one, run_webhook() as other:
+        urls = " ".join(f"json://127.0.0.1:{server.port}/{SECRET}" for server in (one, other))
+        done = call("test-alerts", SPAM_ASSETS_ALERT_URLS=urls)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == "".join(f"sent to JSON (entry {entry} of SPAM_ASSETS_ALERT_URLS)\n" for entry in (1, 2))
+        other.answers = [(404, {})]
+        done = call("test-alerts", SPAM_ASSETS_ALERT_URLS=urls)
+        assert_fails_with(done, "JSON (entry 2 of SPAM_ASSETS_ALERT_URLS) answers HTTP 404")
+        assert SECRET not in done.stdout + done.stderr
+        assert (len(one.requests), len(other.requests)) == (2, 2)
+
+
 def test_a_test_alert_without_a_channel_says_what_to_set(call: Call) -> None:
-    assert_fails_with(call("test-alerts"), "no alerts are configured", "SPAM_ASSETS_ALERT_WEBHOOK")
+    assert_fails_with(
+        call("test-alerts"), "no alerts are configured", "SPAM_ASSETS_ALERT_WEBHOOK", "SPAM_ASSETS_ALERT_URLS"
+    )
 
 
 # --- errors -------------------------------------------------------------------------------------------------------

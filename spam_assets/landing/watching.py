@@ -58,7 +58,6 @@ def watch_zone(
     zone: LandingZone,
     known: LandingIndex,
     now_seconds: float,
-    settle_seconds: float = SETTLE_SECONDS,
     may_read: Callable[[], bool] = lambda: True,
     covers: Callable[[str], bool] = lambda _: True,
 ) -> WatchPlan:
@@ -68,7 +67,6 @@ def watch_zone(
         zone: the landing zone.
         known: the index of the last plan; an empty one requests every day.
         now_seconds: seconds since 1970.
-        settle_seconds: see `plan_days`.
         may_read: asked before a day is read; where it says no, the day waits for a later look. The first day is
             read without asking, so that every look gets on.
         covers: whether a day is to be watched at all; the others are as if they had no files.
@@ -86,7 +84,7 @@ def watch_zone(
         count += 1
         return read_day_state(zone, files[day])
 
-    return plan_days(known, files, read_digest, now_seconds, settle_seconds)
+    return plan_days(known, files, read_digest, now_seconds)
 
 
 def plan_days(
@@ -94,13 +92,12 @@ def plan_days(
     files: Mapping[str, tuple[LandedFile, ...]],
     read_digest: Callable[[str], FileState | None],
     now_seconds: float,
-    settle_seconds: float = SETTLE_SECONDS,
 ) -> WatchPlan:
     """Say which days to run, given what was known last time and what the zone lists now.
 
     A day whose files are listed as before needs nothing. One whose files changed waits until they are quiet (listed
     twice alike, or last changed `QUIET_SECONDS` ago); is then read, once; waits on while a file looks half written
-    and changed less than `settle_seconds` ago; and is requested if its content is not the one that was requested
+    and changed less than `SETTLE_SECONDS` ago; and is requested if its content is not the one that was requested
     last.
 
     Args:
@@ -108,7 +105,6 @@ def plan_days(
         files: the files of every day, see `LandingZone.list_files`.
         read_digest: reads the files of a day; None means not now. Raising LandingError makes that day wait.
         now_seconds: seconds since 1970.
-        settle_seconds: see above.
     """
     requested: list[RequestedDay] = []
     waiting: list[NotedDay] = []
@@ -160,7 +156,7 @@ def plan_days(
                 waiting.append(NotedDay(day, why))
                 entries[day] = new
                 continue
-        if content.flaw and max(seconds_since_change, now_seconds - new.first_seen_seconds) < settle_seconds:
+        if content.flaw and max(seconds_since_change, now_seconds - new.first_seen_seconds) < SETTLE_SECONDS:
             waiting.append(NotedDay(day, content.flaw))
             entries[day] = replace(new, content=content)
             continue

@@ -61,7 +61,7 @@ class World:
         return FileState(digest, "is half written" if any(t.startswith("half") for t in texts.values()) else "")
 
     def look(self, now_seconds: float, read: Callable[[str], FileState | None] | None = None) -> WatchPlan:
-        plan = plan_days(self.index, self.list_files(), read or self.read, now_seconds, settle_seconds=600)
+        plan = plan_days(self.index, self.list_files(), read or self.read, now_seconds)
         self.index = LandingIndex.from_bytes(plan.index.to_bytes())  # as the sensor does between two looks
         assert self.index == plan.index
         return plan
@@ -270,7 +270,7 @@ def test_a_look_that_finds_nothing_new_gives_the_same_index_back() -> None:
     world.look(110)
     assert world.look(130).index is not world.index  # the world reads its index back, as a sensor does
     known = world.index
-    assert plan_days(known, world.list_files(), world.read, 160, 600).index is known
+    assert plan_days(known, world.list_files(), world.read, 160).index is known
 
 
 def test_days_that_there_is_no_time_to_read_are_read_later() -> None:

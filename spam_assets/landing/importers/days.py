@@ -37,7 +37,6 @@ def land_messages(
     zone: LandingZone,
     file_format: str = "csv",
     report: Report = ignore_progress,
-    total: int | None = None,
 ) -> LandingSummary:
     """Write messages into the landing zone, one file a day; a day that is there already is replaced.
 
@@ -49,7 +48,6 @@ def land_messages(
         zone: where to write.
         file_format: one of `FILE_FORMATS`.
         report: called now and then.
-        total: how many messages there are, if that is known, for `report`.
 
     Raises:
         MailImportError, LandingError: mail cannot be read or written.
@@ -60,7 +58,7 @@ def land_messages(
             received_at = message.received_at or find_received_at(message.raw)
             spool.add(received_at, message.source, message.label, message.raw)
             if done % _REPORT_EVERY == 0:
-                report(done, total, "messages read")
+                report(done, None, "messages read")
         return write_days(spool, _build_columns, zone, file_format, report)
 
 

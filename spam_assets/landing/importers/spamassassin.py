@@ -81,8 +81,10 @@ def fetch_corpus(cache_dir: Path, report: Report = ignore_progress) -> Path:
     return cache_dir
 
 
-def corpus_messages(archive_dir: Path, *, only_overlap: bool = True) -> Iterator[LabelledMessage]:
+def corpus_messages(archive_dir: Path) -> Iterator[LabelledMessage]:
     """Yield the messages of the SpamAssassin corpus from the archives that `fetch_corpus` got.
+
+    Mail from before 2002-07-10 and after 2002-10-10, when there is only ham or spam, is left out.
 
     Nothing is unpacked to disk, so that no name in an archive can lead anywhere. What is checked: of the npm
     package its SHA-256; of every message, whichever archive it is from, that its MD5 is the one in its own
@@ -92,8 +94,6 @@ def corpus_messages(archive_dir: Path, *, only_overlap: bool = True) -> Iterator
 
     Args:
         archive_dir: holds the npm package or the five tarballs.
-        only_overlap: leave out mail from before 2002-07-10 and after 2002-10-10, when there is only ham or
-            spam.
 
     Raises:
         MailImportError: there is no archive, or it is not the corpus.
@@ -116,7 +116,7 @@ def corpus_messages(archive_dir: Path, *, only_overlap: bool = True) -> Iterator
             count += 1
             received_at = find_received_at(raw)
             is_outside = received_at and not CORPUS_FIRST_DAY <= received_at.date() <= CORPUS_LAST_DAY
-            if only_overlap and is_outside:
+            if is_outside:
                 continue
             yield LabelledMessage(raw, HAM if "ham" in folder else SPAM, source, received_at)
     if count < _MIN_CORPUS_MESSAGES:

@@ -91,8 +91,8 @@ def test_hostile_mail_lands_and_passes(zone: LandingZone) -> None:
 def test_progress_is_reported(zone: LandingZone) -> None:
     calls: list[tuple[int, int | None, str]] = []
     messages = [LabelledMessage(make_mail(n % 9 + 1), "ham", str(n)) for n in range(250)]
-    land_messages(messages, zone, report=lambda *call: calls.append(call), total=250)
-    assert (200, 250, "messages read") in calls
+    land_messages(messages, zone, report=lambda *call: calls.append(call))
+    assert (200, None, "messages read") in calls
     assert calls[-1] == (9, 9, "days written")
 
 

@@ -1,8 +1,7 @@
 """The assets, one UTC day a partition: from raw_mail to registered_model, and champion_report.
 
 A body takes its inputs, calls a pure function or two, and returns a value with metadata. Not here: rules
-(`mail.quality`, `learning`), paths and formats (`io_managers`), MLflow (`tracking`), pictures and tables
-(`plots`, `metadata`).
+(`mail`, `learning`), paths and formats (`io_managers`), MLflow (`registry`), pictures and tables (`views`).
 """
 
 from collections.abc import Callable, Iterator

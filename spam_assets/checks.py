@@ -1,4 +1,4 @@
-"""Asset checks on raw_mail: each states one promise by calling one rule of `mail.quality`.
+"""Asset checks on raw_mail: each states one promise by calling one rule of `mail`.
 
 Rules that a model depends on block: a day that breaks one produces no validated_mail. The others warn.
 """

@@ -329,7 +329,8 @@ def find_incomplete_days(dev: DagsterDev, home: Path, made: Mapping[str, Mapping
     from mlflow import MlflowClient
     from upath import UPath
 
-    from spam_assets.io_managers.daily_files import FeaturesIOManager, ModelIOManager
+    from spam_assets.io_managers.arrow_features import FeaturesIOManager
+    from spam_assets.io_managers.npz_models import ModelIOManager
 
     storage = UPath(home / "storage")
     managers = {"mail_features": FeaturesIOManager(storage), "trained_model": ModelIOManager(storage)}

@@ -42,9 +42,9 @@ from spam_assets.learning.features import (
     hash_documents,
 )
 from spam_assets.mail.columns import RAW
+from spam_assets.mail.completion import complete_mail
 from spam_assets.mail.parsing import parse_message
-from spam_assets.mail.quality import select_valid_mail
-from spam_assets.mail.reading import complete_mail
+from spam_assets.mail.validation import select_valid_mail
 
 ROUNDS = 3
 PASSES = {"ours": 10}  # over the documents, so that a round takes about a second at least

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.training import TrainingSettings
-    from spam_assets.mail.quality import DaySummary
+    from spam_assets.mail.day_summary import DaySummary
 
 PROJECT = Path(__file__).parent.parent
 ROUNDS = 5
@@ -73,7 +73,8 @@ class PlainPipeline:
         import pyarrow as pa
 
         from spam_assets.learning.features import MailFeatures, SparseRows
-        from spam_assets.mail.quality import SUMMARY_COLUMNS, TRAILING_DAYS, summarize_day
+        from spam_assets.mail.day_summary import SUMMARY_COLUMNS, summarize_day
+        from spam_assets.mail.warning_rules import TRAILING_DAYS
 
         days = sorted(path.stem for path in (storage / "mail_features").iterdir() if path.stem < day)
         for earlier in days[-TRAILING_DAYS:]:
@@ -98,7 +99,10 @@ class PlainPipeline:
         from spam_assets.learning.explanation import tell_strongest_words
         from spam_assets.learning.features import featurize_mail
         from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
-        from spam_assets.mail.quality import QualityError, judge_day, summarize_day, validate_day, warn_about_day
+        from spam_assets.mail.blocking_rules import judge_day
+        from spam_assets.mail.day_summary import summarize_day
+        from spam_assets.mail.validation import QualityError, validate_day
+        from spam_assets.mail.warning_rules import warn_about_day
         from spam_assets.views.pictures import draw_evaluation
 
         raw = self.zone.read(day).frame
@@ -316,22 +320,25 @@ def store_history(home: Path, days: Iterable[str]) -> None:
     """Store validated mail and features of days as the assets do."""
     from upath import UPath
 
-    from spam_assets.io_managers.daily_files import FeaturesIOManager, FrameIOManager, write_atomically
+    from spam_assets.io_managers.arrow_features import FeaturesIOManager
+    from spam_assets.io_managers.daily_files import write_day
+    from spam_assets.io_managers.parquet_frames import FrameIOManager
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
-    from spam_assets.mail.quality import validate_day
+    from spam_assets.mail.validation import validate_day
 
     storage, zone = UPath(home / "storage"), LandingZone(str(home / "landing"))
     frames, features = FrameIOManager(storage), FeaturesIOManager(storage)
     for day in days:
         mail = validate_day(zone.read(day).frame, day)
-        write_atomically(frames.path_of("validated_mail", day), frames.to_bytes(mail))
-        write_atomically(features.path_of("mail_features", day), features.to_bytes(featurize_mail(mail)))
+        write_day(frames.path_of("validated_mail", day), frames.to_bytes(mail))
+        write_day(features.path_of("mail_features", day), features.to_bytes(featurize_mail(mail)))
 
 
 def land_mail(landing: str | None, home: Path) -> list[str]:
     """Put a landing zone, or else the SpamAssassin corpus, into a home; return its days."""
-    from spam_assets.landing.importers.days import corpus_messages, fetch_corpus, land_messages
+    from spam_assets.landing.importers.days import land_messages
+    from spam_assets.landing.importers.spamassassin import corpus_messages, fetch_corpus
     from spam_assets.landing.zone import LandingZone
 
     zone = LandingZone(str(home / "landing"))

@@ -49,7 +49,7 @@ from spam_assets.learning.evaluation import (
     evaluate_scores,
 )
 from spam_assets.mail.columns import BODY, LABEL, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
-from spam_assets.mail.quality import select_valid_mail
+from spam_assets.mail.validation import select_valid_mail
 
 RETRAIN_EVERY_DAYS = 3
 BOGOFILTER_CUTOFF = 0.99  # its default spam_cutoff
@@ -589,7 +589,8 @@ def draw_det_curves(runs: Mapping[str, Run], path: Path) -> None:
 
 def land_corpus(cache: Path, folder: Path) -> str:
     """Land the SpamAssassin corpus in a folder."""
-    from spam_assets.landing.importers.days import corpus_messages, fetch_corpus, land_messages
+    from spam_assets.landing.importers.days import land_messages
+    from spam_assets.landing.importers.spamassassin import corpus_messages, fetch_corpus
 
     zone = LandingZone(str(folder))
     land_messages(corpus_messages(fetch_corpus(cache)), zone, "parquet")

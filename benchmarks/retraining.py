@@ -60,7 +60,7 @@ from spam_assets.learning.retraining_rule import ChampionRecord, RetrainingSetti
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.columns import HAM, LABEL, MESSAGE_ID, SPAM
 from spam_assets.mail.parsing import parse_message
-from spam_assets.mail.quality import select_valid_mail
+from spam_assets.mail.validation import select_valid_mail
 
 FIRST_TRAINING = 11
 HELD_OUT_FROM = 46

@@ -31,10 +31,12 @@ import numpy.typing as npt
 from upath import UPath
 
 from benchmarks.quality import land_corpus, peak_memory_mb
-from spam_assets.io_managers.daily_files import FeaturesIOManager, WindowOfDays, write_atomically
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
+from spam_assets.io_managers.daily_files import write_day
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import TABLE_SIZES, VIEWS, MailFeatures, SparseRows, featurize_mail
-from spam_assets.mail.quality import select_valid_mail
+from spam_assets.mail.validation import select_valid_mail
+from spam_assets.windows import WindowOfDays
 
 ASSET = "mail_features"
 MESSAGES_A_DAY = 274
@@ -90,12 +92,12 @@ def store_days(features: MailFeatures, folder: Path, sizes: Sequence[int]) -> No
     for number, messages in enumerate(sizes):
         day = str(FIRST_DAY + timedelta(days=number))
         content = manager.to_bytes(draw_day(features, messages, seed=number))
-        write_atomically(manager.path_of(ASSET, day), content)
+        write_day(manager.path_of(ASSET, day), content)
 
 
 def _open_window(folder: Path, window_days: int) -> WindowOfDays:
     manager = FeaturesIOManager(base_path=UPath(folder))
-    return WindowOfDays(manager, ASSET, manager.stored_days(ASSET)[-window_days:], {})
+    return WindowOfDays(manager, ASSET, manager.stored_days(ASSET)[-window_days:])
 
 
 def measure_learner(learner: str, folder: Path, window_days: int) -> dict[str, Any]:

@@ -1,20 +1,22 @@
 """Dagster assets that turn labelled mail, one day at a time, into a registered spam classifier.
 
-Where things live (dependencies point downwards only):
+At the top stand Dagster's nouns; every other concern has a room. `docs/architecture.md` has the picture and two walks.
 
-- `cli`: the person's front door, `spam-assets`.
-- `runs`, `home`, `ui`, `verification`: what the commands do: run days, make the home folder, serve, check files.
 - `definitions`: wires everything below into one Dagster code location; no logic.
-- `sensors/`: new mail, retraining and its schedule, runs that died, alerts.
-- `jobs`, `checks`: jobs; asset checks, each stating one promise by calling one rule.
 - `assets`: `raw_mail` -> `validated_mail` -> `mail_features` -> `trained_model` -> `registered_model`, and
-  `champion_report`; with `metadata` and `plots`, what the UI shows of them.
-- `resources`, `io_managers`, `tracking`: landing zone, storage, MLflow; `model_package`: what a logged model carries.
-- `executor`, `dead_runs`, `dagster_storage`: how a run executes, what if it dies, Dagster's own database.
-- `day_records`, `data_versions`: what is known of each day, and fingerprints of what it holds.
-- `alerts`: what a message says and how it is sent.
-- `partitions`, `locks`: the days; who may do what at the same time.
+  `champion_report`. `checks`: asset checks, each stating one promise by calling one rule. `jobs`: what is launched.
+- `sensors/`: new mail, retraining and its schedule, runs that died, alerts: a thin shell round a pure decision each.
+- `partitions`: the days. `resources`: what assets are given to work with. `windows`: the days that a model learns.
+- `io_managers/`: where assets are stored, a module a format, and the fingerprints of what they hold.
+- `views/`: what people see in the UI and in MLflow: metadata, pictures.
 - `settings`: every setting, typed, from the environment and `.env`.
+- `engine/`: how Dagster runs here: executor, database, locks, signs of life, what is recorded of each day.
+- `registry/`: MLflow: training runs, registered models and aliases, what a logged model carries.
+- `alerts/`: what a message says, and how it is sent.
+- `landing/`: where mail comes from: the zone, its files, corrections, what changed; `importers/`, one a format.
+- `cli/`: the person's front door, `spam-assets`, a module a group of commands.
+- `mail/`: pure: what a mail is: columns, parsing, frames, quality rules.
 - `learning/`: pure: features, classifier, evaluation, promotion rule, champion report, retraining rule.
-- `mail/`: pure: columns, parsing, landing files, importers, quality rules.
+- `files`, `urls`: a file replaced in one step, wherever it is; a URL as people may see it.
+- `dagster_storage`: where older home folders look for what is in `engine/` now.
 """

@@ -15,7 +15,6 @@ import pandas as pd
 from spam_assets.engine.day_records import SOURCE_TAG, record_nothing
 from spam_assets.engine.locks import TRAINING_POOL
 from spam_assets.engine.tags import DATA_VERSION_TAG
-from spam_assets.io_managers.daily_files import WINDOW_DAYS, WindowOfDays
 from spam_assets.io_managers.fingerprints import (
     fingerprint_features,
     fingerprint_frame,
@@ -23,15 +22,16 @@ from spam_assets.io_managers.fingerprints import (
     fingerprint_report,
     fingerprint_training,
 )
+from spam_assets.landing.day_content import fingerprint_source
 from spam_assets.landing.errors import LandingError, LandingFileMissing
-from spam_assets.landing.watching import fingerprint_source
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
-from spam_assets.mail.quality import QualityError, validate_day
+from spam_assets.mail.validation import QualityError, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
-from spam_assets.registry.training_runs import CHAMPION, ModelRegistry, TrainingMlFlow
-from spam_assets.resources import MailHistory, TrainingWindow
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
+from spam_assets.registry.training_runs import TrainingMlFlow
+from spam_assets.resources import MailHistory
 from spam_assets.views.metadata import (
     describe_columns,
     describe_decision,
@@ -43,6 +43,7 @@ from spam_assets.views.metadata import (
     describe_report,
     describe_words,
 )
+from spam_assets.windows import TrainingWindows
 
 
 def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -58,7 +59,6 @@ def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefin
     return define
 
 
-FEATURES_WINDOW = dg.AssetIn("mail_features", metadata={WINDOW_DAYS: SETTINGS.window_days})
 training_window = dg.AssetSpec(
     "training_window",
     partitions_def=DAYS,
@@ -156,16 +156,14 @@ def mail_features(
     group_name="learning",
     kinds={"numba", "mlflow"},
     io_manager_key="models",
-    ins={"mail_features": FEATURES_WINDOW},
-    deps=[WINDOW_OF_DAYS],
+    deps=["mail_features", WINDOW_OF_DAYS],
     pool=TRAINING_POOL,
     code_version=MODEL_VERSION,
 )
 def trained_model(
     context: dg.AssetExecutionContext,
-    mail_features: WindowOfDays,
     validated_mail: pd.DataFrame,
-    training_window: dg.ResourceParam[TrainingWindow],
+    training_windows: dg.ResourceParam[TrainingWindows],
     mlflow: dg.ResourceParam[TrainingMlFlow],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
@@ -174,8 +172,7 @@ def trained_model(
     from spam_assets.views.pictures import draw_evaluation
 
     day = context.partition_key
-    mail_features.require(day)
-    window = training_window.complete(mail_features, day)
+    window = training_windows.ending(day)
     versions = window.data_versions()
     source = fingerprint_training(versions, SETTINGS.window_days, SETTINGS.target_fpr)
     settings = TrainingSettings(target_fpr=SETTINGS.target_fpr)
@@ -204,15 +201,13 @@ def trained_model(
     group_name="learning",
     kinds={"mlflow"},
     pool=TRAINING_POOL,
-    ins={"mail_features": FEATURES_WINDOW},
-    deps=[WINDOW_OF_DAYS],
+    deps=["mail_features", WINDOW_OF_DAYS],
 )
 def registered_model(
     context: dg.AssetExecutionContext,
     trained_model: Any,  # a SpamModel; Dagster would import Numba to read the annotation when the code loads
-    mail_features: WindowOfDays,
     registry: dg.ResourceParam[ModelRegistry],
-    training_window: dg.ResourceParam[TrainingWindow],
+    training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """The gate: the day's model as a version of `spam-classifier`, and champion if the rule says so."""
     from spam_assets.learning.comparison import DatedModel, compare_on_unseen_days
@@ -226,7 +221,7 @@ def registered_model(
         standings = compare_on_unseen_days(
             candidate=DatedModel(day, trained_model),
             champion=DatedModel(champion.training_date, registry.load_model(champion)) if champion else None,
-            window=training_window.complete(mail_features, day),
+            window=training_windows.ending(day),
         )
         decision = decide_promotion(*standings, PromotionBar())
         registry.carry_out(candidate, champion, promote=decision.promote)

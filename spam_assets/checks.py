@@ -10,7 +10,8 @@ from typing import cast
 import dagster as dg
 import pandas as pd
 
-from spam_assets.mail.quality import BLOCKING_RULES, WARNING_RULES, Rule, TrailingRule, judge_day, warn_about_day
+from spam_assets.mail.blocking_rules import BLOCKING_RULES, Rule, judge_day
+from spam_assets.mail.warning_rules import WARNING_RULES, TrailingRule, warn_about_day
 from spam_assets.partitions import DAYS
 from spam_assets.resources import MailHistory
 

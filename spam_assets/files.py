@@ -1,13 +1,17 @@
-"""A folder or bucket, through fsspec: listing it with details, and replacing a file in one step."""
+"""A folder or bucket, through fsspec: listing it with details, and replacing a file in one step.
+
+The only place of the project where files are written so that no reader sees half of one.
+"""
 
 import os
 import re
-import threading
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -93,25 +97,69 @@ def _read_seconds(moment: object) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def replace_file(fs: Any, root: str, name: str, content: bytes) -> None:
-    """Write a file, replacing the one of that name; readers never see half of it. The folder must be there."""
-    path = f"{root}/{name}"
+def replace_file(fs: Any, path: str, content: bytes) -> None:
+    """Write a file, or replace the one that is there, so that a reader sees all of it or what was there before.
+
+    Object stores publish an object only when its upload is complete. Elsewhere the file is written beside its place
+    and then renamed; where that fails, what was there stays and nothing is left beside it.
+
+    Args:
+        fs: an fsspec file system.
+        path: the file's path in it. Its folder must be there.
+        content: the file's bytes.
+
+    Raises:
+        OSError: a local file cannot be written. Other storages raise whatever they like.
+    """
+    if isinstance(fs, LocalFileSystem):
+        replace_local_file(Path(path), content)
+        return
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if protocols & _ATOMIC_PUT_PROTOCOLS:
         fs.pipe_file(path, content)
         return
-    beside = f"{root}/.{name}.{os.getpid()}-{threading.get_ident()}.partial"
+    folder, _, name = path.rpartition("/")
+    beside = f"{folder}/{_name_beside(name)}"
     try:
-        if isinstance(fs, LocalFileSystem):
-            with Path(beside).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(beside).replace(path)
-        else:
-            fs.pipe_file(beside, content)
-            fs.mv(beside, path)
+        fs.pipe_file(beside, content)
+        fs.mv(beside, path)
     except BaseException:
         if fs.exists(beside):
             fs.rm_file(beside)
         raise
+
+
+def replace_local_file(path: Path, content: bytes) -> None:
+    """Do what `replace_file` does on this machine's disk.
+
+    The content is on disk before the file takes its place. A file that is replaced keeps its permissions, and a
+    symbolic link stays one: the file that it leads to is replaced.
+
+    Raises:
+        OSError: the file cannot be written: no folder, a full disk, no permission.
+    """
+    target = path.resolve()
+    try:
+        mode = stat.S_IMODE(target.stat().st_mode)
+    except FileNotFoundError:
+        mode = None
+    beside = target.with_name(_name_beside(target.name))
+
+    def create(name: str, flags: int) -> int:  # what only its owner may read is never anybody's to read
+        return os.open(name, flags, 0o666 if mode is None else mode)
+
+    try:
+        with open(beside, "xb", opener=create) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if mode is not None:
+            beside.chmod(mode)  # the umask took some of it
+        beside.replace(target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _name_beside(name: str) -> str:
+    return f".{name}.{uuid4().hex}.partial"

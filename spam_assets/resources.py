@@ -4,29 +4,25 @@ Not here: what they do with it. Plain objects are used where Dagster would show 
 UI, because paths, URLs and tracking URIs may hold secrets.
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 from upath import UPath
 
-from spam_assets.io_managers.daily_files import (
-    FeaturesIOManager,
-    FrameIOManager,
-    ModelIOManager,
-    ReportIOManager,
-    WindowOfDays,
-    first_day_of_window,
-)
-from spam_assets.registry.training_runs import ModelRegistry, build_mlflow_resource
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
+from spam_assets.io_managers.json_reports import ReportIOManager
+from spam_assets.io_managers.npz_models import ModelIOManager
+from spam_assets.io_managers.parquet_frames import FrameIOManager
+from spam_assets.registry.registered_models import ModelRegistry
+from spam_assets.registry.training_runs import build_mlflow_resource
 from spam_assets.settings import Settings
+from spam_assets.windows import TrainingWindows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from spam_assets.landing.zone import LandingZone
-    from spam_assets.mail.quality import DaySummary
+    from spam_assets.mail.day_summary import DaySummary
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,8 @@ class MailHistory:
 
     def days_before(self, day: str) -> "list[DaySummary]":
         """Return what is worth knowing of the newest validated days before `day`, oldest first."""
-        from spam_assets.mail.quality import SUMMARY_COLUMNS, TRAILING_DAYS, summarize_day
+        from spam_assets.mail.day_summary import SUMMARY_COLUMNS, summarize_day
+        from spam_assets.mail.warning_rules import TRAILING_DAYS
 
         earlier = [stored for stored in self.frames.stored_days("validated_mail") if stored < day][-TRAILING_DAYS:]
         known = self._summaries
@@ -53,42 +50,6 @@ class MailHistory:
                 mail = self.frames.load_columns("validated_mail", past, list(SUMMARY_COLUMNS))
                 known[past] = (written, summarize_day(mail, past))
         return [known[past][1] for past in earlier]
-
-
-@dataclass(frozen=True)
-class TrainingWindow:
-    """Makes a window whole: what a model learns must not depend on which days happened to run before it."""
-
-    zone: "LandingZone"
-    frames: FrameIOManager
-    window_days: int
-
-    def complete(self, stored: WindowOfDays, last_day: str) -> WindowOfDays:
-        """Return the window with the features of days that landed but were not run yet, computed for this use.
-
-        Days that break a rule stay out.
-
-        Raises:
-            LandingError: the landing zone cannot be reached, so nobody knows what the window should hold.
-        """
-        from spam_assets.landing.errors import LandingError
-        from spam_assets.learning.features import featurize_mail
-        from spam_assets.mail.quality import QualityError, validate_day
-
-        first_day = first_day_of_window(last_day, self.window_days)
-        validated, raw = (set(self.frames.stored_days(asset)) for asset in ("validated_mail", "raw_mail"))
-        computed = {}
-        for day in sorted({*self.zone.days(), *validated, *raw} - set(stored)):
-            if not first_day <= day <= last_day:
-                continue
-            if day in validated:
-                computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
-                continue
-            # A day that has raw mail only was refused, or another process is about to validate it.
-            with suppress(LandingError, QualityError):
-                mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).frame
-                computed[day] = featurize_mail(validate_day(mail, day))
-        return stored.with_values(computed)
 
 
 class Stores(NamedTuple):
@@ -123,8 +84,8 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "features": dg.IOManagerDefinition.hardcoded_io_manager(stores.features),
         "models": dg.IOManagerDefinition.hardcoded_io_manager(stores.models),
         "reports": dg.IOManagerDefinition.hardcoded_io_manager(stores.reports),
-        "training_window": dg.ResourceDefinition.hardcoded_resource(
-            TrainingWindow(zone, stores.frames, settings.window_days)
+        "training_windows": dg.ResourceDefinition.hardcoded_resource(
+            TrainingWindows(zone, stores.frames, stores.features, settings.window_days)
         ),
         "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(stores.frames)),
         "mlflow": build_mlflow_resource(settings),

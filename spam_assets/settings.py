@@ -166,15 +166,15 @@ class Settings(BaseSettings):
     @property
     def mlflow_url(self) -> str:
         """Where MLflow's UI is, without credentials."""
-        own = urlsplit(self.tracking_uri)
-        if own.scheme in ("http", "https"):
+        if self.has_tracking_server:
+            own = urlsplit(self.tracking_uri)
             return urlunsplit((own.scheme, own.netloc.rpartition("@")[2], own.path.rstrip("/"), "", ""))
         return f"http://127.0.0.1:{self.mlflow_ui_port}"
 
     @property
-    def has_own_tracking_server(self) -> bool:
-        """Whether MLFLOW_TRACKING_URI names the store, instead of the SQLite file in the home folder."""
-        return self.mlflow_tracking_uri is not None
+    def has_tracking_server(self) -> bool:
+        """Whether MLFLOW_TRACKING_URI names a server, which keeps artifacts and serves its UI by itself."""
+        return urlsplit(self.tracking_uri).scheme in ("http", "https")
 
     @property
     def alert_recipients(self) -> tuple[str, ...]:

@@ -111,9 +111,9 @@ def open_instance(folder: Path) -> Iterator[dg.DagsterInstance]:
     """A Dagster instance that is configured as a home folder's is."""
     import yaml
 
-    from spam_assets.cli.home import DAGSTER_YAML
+    from spam_assets.engine.instance import SECTIONS
 
-    configuration = yaml.safe_load(DAGSTER_YAML)
+    configuration = yaml.safe_load(SECTIONS)
     configuration["storage"]["custom"]["config"]["base_dir"] = str(folder)
     with dg.instance_for_test(temp_dir=str(folder), overrides=configuration) as instance:
         yield instance

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 import psutil
 
 from benchmarks.backfill import LAUNCH, STATUS, DagsterDev, serve_dagster
-from spam_assets.cli.home import DAGSTER_YAML
+from spam_assets.engine.instance import prepare_instance
 from spam_assets_tests.homes import ALL_ASSETS, Home, wait_for
 
 
@@ -16,7 +16,7 @@ from spam_assets_tests.homes import ALL_ASSETS, Home, wait_for
 def serve(home: Home) -> Iterator[DagsterDev]:
     """Run `dagster dev` on a home; on leaving it has ended, with everything it started."""
     home.settings.dagster_home.mkdir(exist_ok=True)
-    (home.settings.dagster_home / "dagster.yaml").write_text(DAGSTER_YAML)
+    prepare_instance(home.settings.dagster_home)
     with serve_dagster(["-m", "spam_assets.definitions"], home.environment, home.folder.parent) as dev:
         yield dev
 

@@ -54,7 +54,7 @@ class Results:
 def read_results(settings: Settings, instance: dg.DagsterInstance) -> Results:
     """Return the data version of every day of the assets, and the champion."""
     from spam_assets.engine.day_records import read_day_records
-    from spam_assets.registry.training_runs import CHAMPION, ModelRegistry
+    from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 
     champion = ModelRegistry(settings).aliased(CHAMPION)
     return Results(
@@ -148,7 +148,8 @@ class Home:
     def assert_complete(self, undisturbed: Results) -> None:
         """All days are there, once, as an undisturbed home has them, and nothing is left open."""
         from spam_assets.cli.verification import find_faults
-        from spam_assets.registry.training_runs import RUN_OPEN, ModelRegistry
+        from spam_assets.registry.registered_models import ModelRegistry
+        from spam_assets.registry.training_runs import RUN_OPEN
 
         with self.open_instance() as instance:
             assert read_results(self.settings, instance) == undisturbed

@@ -7,7 +7,9 @@ import dagster as dg
 from spam_assets import assets
 from spam_assets.checks import raw_mail_quality
 from spam_assets.engine.executor import day_by_day_executor
-from spam_assets.io_managers.daily_files import FeaturesIOManager, FrameIOManager, ModelIOManager
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
+from spam_assets.io_managers.npz_models import ModelIOManager
+from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.resources import build_resources
 from spam_assets.settings import Settings
 

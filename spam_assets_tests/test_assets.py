@@ -34,7 +34,7 @@ def test_a_range_of_days_goes_from_landing_to_a_champion(
     trained = materialized(instance, "trained_model")
     assert trained
     assert materialized(instance, "registered_model") == trained
-    from spam_assets.registry.training_runs import CHAMPION, ModelRegistry
+    from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 
     champion = ModelRegistry(settings).aliased(CHAMPION)
     assert champion is not None
@@ -45,7 +45,7 @@ def test_running_twice_gives_the_same_bytes_and_no_second_version(
     settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
     days = land_days(4)
-    from spam_assets.registry.training_runs import ModelRegistry
+    from spam_assets.registry.registered_models import ModelRegistry
 
     def stored_bytes() -> dict[str, bytes]:
         files = sorted(Path(settings.storage_url).rglob("*.*"))
@@ -203,7 +203,7 @@ def test_a_backfill_of_old_days_never_moves_the_champion_back(
     settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
     days = land_days(5)
-    from spam_assets.registry.training_runs import CHAMPION, ModelRegistry
+    from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 
     run_days(settings, instance, days[0], days[-1])
     champion = ModelRegistry(settings).aliased(CHAMPION)
@@ -230,7 +230,7 @@ def test_a_day_is_reported_by_the_champion_before_it_also_after_newer_ones_came(
 ) -> None:
     days = land_days(5)
     run_days(settings, instance, days[0], days[-1])
-    from spam_assets.registry.training_runs import ModelRegistry
+    from spam_assets.registry.registered_models import ModelRegistry
     from spam_assets.resources import open_stores
 
     champions = [version.training_date for version in ModelRegistry(settings).versions() if version.was_champion]

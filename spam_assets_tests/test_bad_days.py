@@ -203,7 +203,7 @@ def test_models_are_those_that_the_good_days_alone_give(ran: RangeRun) -> None:
     from spam_assets.learning.features import featurize_mail
     from spam_assets.learning.model_file import dump_model
     from spam_assets.learning.training import TrainingSettings, train_model
-    from spam_assets.mail.quality import validate_day
+    from spam_assets.mail.validation import validate_day
 
     zone = LandingZone(ran.settings.landing_url)
     window = {day: featurize_mail(validate_day(zone.read(day).frame, day)) for day in GOOD_DAYS}

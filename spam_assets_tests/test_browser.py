@@ -43,9 +43,9 @@ def dagster_dev(tmp_path: Path, prepared_mlflow: Path) -> Iterator[str]:
     (home / "dagster" / ".nux").mkdir(parents=True)
     (home / "dagster" / ".nux" / "nux.yaml").write_text("seen: 1\n")  # the community pop-up blocks all clicks
     shutil.copy(prepared_mlflow, home / "mlflow.db")
-    from spam_assets.cli.home import DAGSTER_YAML
+    from spam_assets.engine.instance import prepare_instance
 
-    (home / "dagster" / "dagster.yaml").write_text(DAGSTER_YAML)
+    prepare_instance(home / "dagster")
     for offset in range(DAYS_LANDED):
         mail = make_mail(day_text(offset))
         if offset == 3:

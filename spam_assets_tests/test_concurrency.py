@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from spam_assets.cli.home import DAGSTER_YAML
+from spam_assets.engine.instance import prepare_instance
 from spam_assets_tests.dagster_dev import launch, serve, wait_for_end
 from spam_assets_tests.homes import (
     DAYS,
@@ -38,7 +38,7 @@ with DagsterInstance.get() as instance:
 
 def test_processes_that_create_the_stores_of_a_fresh_home_at_once_do_not_break_them(home: Home) -> None:
     home.settings.dagster_home.mkdir()
-    (home.settings.dagster_home / "dagster.yaml").write_text(DAGSTER_YAML)
+    prepare_instance(home.settings.dagster_home)
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", OPEN_STORES], env=home.environment, text=True,

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.backfill import DagsterDev
 from spam_assets.engine.day_records import read_day_records
-from spam_assets.registry.training_runs import CHAMPION, ModelRegistry
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets_tests.conftest import day_text, make_mail
 from spam_assets_tests.dagster_dev import kill_everything, launch, serve, wait_for_end
 from spam_assets_tests.homes import DAYS, SLOW, Home, wait_for

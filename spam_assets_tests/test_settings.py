@@ -62,7 +62,7 @@ def test_an_empty_value_is_no_value(working_directory: Path, monkeypatch: pytest
     monkeypatch.setenv("SPAM_ASSETS_STORAGE", "")
     monkeypatch.setenv("SPAM_ASSETS_HOME", "")
     assert load_settings() == Settings(home=working_directory / ".spam_assets")
-    assert not load_settings().has_own_tracking_server
+    assert not load_settings().has_tracking_server
 
 
 def test_the_example_file_as_it_is_sets_nothing_but_defaults(working_directory: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_secret_is_in_no_text_of_the_settings(uri: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     settings = load_settings()
     assert settings.tracking_uri == uri
-    assert settings.has_own_tracking_server
+    assert settings.has_tracking_server == uri.startswith("https:")
     for text in (
         repr(settings), str(settings), f"{settings}", str(settings.model_dump()), settings.model_dump_json(),
         repr(copy.copy(settings)), settings.mlflow_url, settings.dagster_url,

@@ -7,78 +7,32 @@ import os
 from datetime import date
 from pathlib import Path
 
+from spam_assets.engine.instance import prepare_instance
+from spam_assets.files import replace_local_file
 from spam_assets.settings import ENV_FILE, Settings
 
 OUR_LINE = "# set by spam-assets"
-DAGSTER_YAML = """\
-# Written once by spam-assets; yours to change. docs/backfills.md says what each part is for.
-telemetry:
-  enabled: false
-
-# Dagster's SQLite files, used with one SQLAlchemy engine for each file instead of one for each query.
-storage:
-  custom:
-    module: spam_assets.engine.sqlite_storage
-    class: SharedEngineStorage
-    config:
-      base_dir:
-        env: DAGSTER_HOME
-
-# stdout and stderr of steps are not captured: that starts two processes a day, and the assets print nothing.
-# Everything they say is in the event log.
-compute_logs:
-  module: dagster._core.storage.noop_compute_log_manager
-  class: NoOpComputeLogManager
-
-# Runs that train wait for each other (they are in the pool "training"); runs that only read mail do not.
-concurrency:
-  pools:
-    granularity: run
-    default_limit: 1
-  runs:
-    max_concurrent_runs: 4
-
-# A run whose process never came up is failed after three minutes instead of waited for.
-run_monitoring:
-  enabled: true
-  start_timeout_seconds: 180
-  poll_interval_seconds: 30
-
-# A run of the sensors whose process died is started again and goes on with the day that was in hand. What failed in a
-# step, as a bad day does, is not repeated.
-run_retries:
-  enabled: true
-  max_retries: 0
-  retry_on_asset_or_op_failure: false
-
-# The UI shows whether mail still comes in every day.
-freshness:
-  enabled: true
-
-python_logs:
-  python_log_level: INFO
-"""
 
 
-def prepare_home(settings: Settings) -> None:
+def prepare_home(settings: Settings) -> str | None:
     """Create folders, Dagster's configuration and the MLflow store where they are missing.
 
     Also exports DAGSTER_HOME, and notes it in `.env` of the working directory, so that plain `dagster dev` there
     shows the same runs.
+
+    Returns:
+        What Dagster's configuration lacks, see `engine.instance.prepare_instance`.
     """
-    from spam_assets.registry.training_runs import (
-        prepare_tracking_store,  # takes seconds, which landing mail need not wait for
-    )
+    from spam_assets.registry.store import prepare_tracking_store  # takes seconds, which landing mail need not wait for
 
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     prepare_landing(settings)
-    configuration = settings.dagster_home / "dagster.yaml"
-    if not configuration.exists():
-        configuration.write_text(DAGSTER_YAML, encoding="utf-8")
+    lack = prepare_instance(settings.dagster_home)
     prepare_tracking_store(settings)
     if "DAGSTER_HOME" not in os.environ:
         os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
         _note_dagster_home(settings.dagster_home)
+    return lack
 
 
 def prepare_landing(settings: Settings) -> None:
@@ -136,6 +90,4 @@ def _read_day_range(path: Path) -> dict[str, date]:
 
 def _replace_text(path: Path, lines: list[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    beside.replace(path)
+    replace_local_file(path, ("\n".join(lines) + "\n").encode())

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import dagster as dg
 
 from spam_assets.engine.day_records import read_day_records
-from spam_assets.io_managers.daily_files import first_day_of_window
 from spam_assets.io_managers.fingerprints import fingerprint_training
-from spam_assets.landing.watching import read_day_state
+from spam_assets.landing.day_content import read_day_state
 from spam_assets.landing.zone import LandingZone
 from spam_assets.settings import Settings
+from spam_assets.windows import first_day_of_window
 
 
 def find_days_to_run(

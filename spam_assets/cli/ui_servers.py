@@ -26,7 +26,7 @@ def serve_uis(settings: Settings, announce: Callable[[str], None]) -> int:
         UiError: a port is taken, or a UI ends before it answers.
     """
     ports = {"Dagster": settings.ui_port}
-    if not settings.has_own_tracking_server:
+    if not settings.has_tracking_server:
         ports["MLflow"] = settings.mlflow_ui_port
     for name, port in ports.items():
         _check_that_port_is_free(name, port)

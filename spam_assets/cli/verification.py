@@ -7,7 +7,7 @@ import dagster as dg
 from spam_assets.engine.day_records import read_day_records
 from spam_assets.io_managers.daily_files import DailyFileIOManager, StorageError
 from spam_assets.io_managers.fingerprints import fingerprint_model
-from spam_assets.registry.training_runs import CHAMPION, ModelRegistry
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.resources import open_stores
 from spam_assets.settings import Settings
 

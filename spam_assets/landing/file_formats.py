@@ -10,7 +10,7 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -25,8 +25,9 @@ from spam_assets.mail.columns import (
     RECEIVED_AT,
     TEXT,
 )
+from spam_assets.mail.dates import read_dates
 from spam_assets.mail.errors import MailError
-from spam_assets.mail.mail_frame import Columns, build_mail_frame, encode_raw, is_missing, read_dates
+from spam_assets.mail.mail_frame import Columns, build_mail_frame, encode_raw, is_missing
 
 FILE_FORMATS: Final = ("csv", "csv.gz", "parquet", "jsonl")
 MAX_TABLE_BYTES: Final = 4 * 1024**3
@@ -40,6 +41,12 @@ MAX_CELL_CHARACTERS: Final = 128 * 1024**2
 MAX_ROWS: Final = 20_000_000
 """Of one Parquet file: a few bytes of it can stand for any number of equal rows."""
 _MISSING_WHEN_EMPTY: Final = (MESSAGE_ID, RECEIVED_AT, RAW, LABEL)
+
+
+def check_format(file_format: str) -> None:
+    """Raise LandingError unless landing files can have this format."""
+    if file_format not in FILE_FORMATS:
+        raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
 
 
 def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -67,6 +74,13 @@ def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[p
     else:
         content = _decompress(content, name) if file_format == "csv.gz" else content
         columns = _read_csv(content, name)
+    return build_landed_frame(columns, day, name)
+
+
+def build_landed_frame(
+    columns: Mapping[str, Sequence[Any]], day: str, name: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Do what `build_mail_frame` does; what is wrong with a cell is wrong with what landed, and a LandingError."""
     try:
         return build_mail_frame(columns, day, name)
     except MailError as error:
@@ -237,14 +251,13 @@ def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
     Raises:
         LandingError: unknown format, columns missing, or CSV asked for cells that it cannot hold.
     """
+    check_format(file_format)
     writers: dict[str, Callable[[Columns, str], bytes]] = {
         "csv": _write_csv,
         "csv.gz": lambda columns, name: gzip.compress(_write_csv(columns, name), mtime=0),
         "jsonl": _write_jsonl,
         "parquet": _write_parquet,
     }
-    if file_format not in writers:
-        raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
     check_header([str(column) for column in frame.columns], name)
     columns: Columns = {}
     for column in (*MAIL_COLUMNS, TEXT):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from spam_assets.files import list_folder, open_folder, replace_file
 from spam_assets.landing.errors import LandingError
-from spam_assets.landing.watching import LandingIndex
+from spam_assets.landing.landing_index import LandingIndex
 from spam_assets.urls import hide_credentials
 
 KEPT_FILES: Final = 3
@@ -72,7 +72,7 @@ class IndexStore:
         if self._read(fingerprint) != content:
             with self._reaching():
                 self._fs.makedirs(self._root, exist_ok=True)
-                replace_file(self._fs, self._root, _name_file(fingerprint), content)
+                replace_file(self._fs, f"{self._root}/{_name_file(fingerprint)}", content)
                 self._remove_old({_name_file(fingerprint), _name_file(keep)})
         return fingerprint
 

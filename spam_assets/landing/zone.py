@@ -169,7 +169,7 @@ class LandingZone:
         content = write_table(frame, file_format, self._display(name))
         with self._reaching():
             self._fs.makedirs(self._root, exist_ok=True)
-            replace_file(self._fs, self._root, name, content)
+            replace_file(self._fs, f"{self._root}/{name}", content)
         for other in select_training_files(self._list_day(day)):
             if other.name != name:
                 with self._reaching():

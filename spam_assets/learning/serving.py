@@ -13,7 +13,7 @@ from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.model_file import load_model
 from spam_assets.mail.columns import RAW, TEXT
-from spam_assets.mail.reading import complete_mail
+from spam_assets.mail.completion import complete_mail
 
 SPAM_PROBABILITY = "spam_probability"
 IS_SPAM = "is_spam"
@@ -24,7 +24,7 @@ def score_mail(model: SpamModel, mail: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         model: the model that judges.
-        mail: any of the mail columns, `text` alone, or `raw` alone; see `mail.reading.complete_mail`.
+        mail: any of the mail columns, `text` alone, or `raw` alone; see `mail.completion.complete_mail`.
 
     Raises:
         MailError: the frame has none of `raw`, `body` and `text`.

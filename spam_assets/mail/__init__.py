@@ -1,17 +1,27 @@
-"""What a mail is: columns, schema, parsing, landing files, quality rules, importers.
+"""What a mail is: its columns, how it is parsed, the frames that hold it, and the rules that a day of it must pass.
 
 Pure: no Dagster, no MLflow, no environment, no clock, no unseeded randomness.
 
+A message:
+- `parsing`: bytes of a message -> `Message`; made of the next four.
+- `headers`: the headers of a message or MIME part, and their parameters.
+- `mime`: the MIME structure: text parts and attachments.
+- `text`: transfer encodings, charsets and HTML -> the text that a reader sees.
+- `dates`: dates as mail and tables write them; days.
+- `mbox`: many messages in one file.
+
+A table of mail:
 - `columns`: the names of the columns and labels; imports nothing.
-- `parsing`: bytes of a message -> `Message`.
-- `landing`: the landing zone: which days have a file, reading and replacing a day's file.
-- `corrections`: labels that came later, beside a landing file.
-- `folders`: listing and replacing files in folders and buckets.
-- `watching`, `index_store`: which days to run since the last look, and where that is kept.
-- `landing_files`: the formats of those files: bytes <-> columns.
 - `mail_frame`: columns, from whatever source -> the frame of a day.
+- `completion`: any of the columns -> all that scoring reads.
 - `reading`: files that someone wants classified -> a frame.
-- `quality`: the rules that a day of mail must pass, and the ones that only warn.
-- `schema`: the same columns as pandera schemas.
-- `importers`: archives, mail folders and tables -> a landing zone.
+- `schema`: the columns as pandera schemas.
+- `errors`: what can be wrong with any of it.
+
+A day of mail:
+- `blocking_rules`: what a day must pass.
+- `warning_rules`: what is out of line with the trailing days.
+- `verdicts`: what a rule says.
+- `day_summary`: what later days need to know about a day.
+- `validation`: from raw to validated mail.
 """

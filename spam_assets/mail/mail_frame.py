@@ -1,11 +1,10 @@
 """Columns of cells, from whatever source -> the frame of a day of mail.
 
-Not here: files and their formats (`landing_files`), where they are (`landing`).
+Not here: files and their formats (`landing.file_formats`), where they are (`landing.zone`).
 """
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timezone
 from typing import Any, Final
@@ -27,11 +26,12 @@ from spam_assets.mail.columns import (
     SUBJECT,
     TEXT,
 )
+from spam_assets.mail.dates import read_dates
 from spam_assets.mail.errors import MailError
-from spam_assets.mail.parsing import Message, make_storable, parse_mail_date, parse_message
+from spam_assets.mail.parsing import Message, parse_message
+from spam_assets.mail.text import make_storable
 
 _BASE64_MARK: Final = "base64:"
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)")
 _LABEL_SPELLINGS: Final = {"0": HAM, "false": HAM, "ham": HAM, "1": SPAM, "true": SPAM, "spam": SPAM}
 
 
@@ -114,44 +114,6 @@ def normalise_label(cell: object) -> str | None:
         return SPAM if cell else HAM
     text = make_storable(str(cell))
     return _LABEL_SPELLINGS.get(text.strip().lower(), text)
-
-
-def read_dates(cells: Sequence[Any]) -> pd.DatetimeIndex:
-    """Read dates of any kind: datetimes, ISO 8601 or as mail writes them; without a zone they are UTC.
-
-    Returns:
-        datetime64[us, UTC], NaT where a cell is missing or no date.
-    """
-    microseconds = np.empty(len(cells), dtype=np.int64)
-    for row, cell in enumerate(cells):
-        value: Any = None
-        if isinstance(cell, str):
-            text = cell.strip()
-            # The pattern, because pandas would also take "now" and "today".
-            value = _read_iso_date(text) if _ISO_DATE.match(text) else parse_mail_date(text)
-        elif isinstance(cell, (datetime, date, np.datetime64)):
-            value = cell
-        microseconds[row] = _to_microseconds(value)
-    return pd.DatetimeIndex(microseconds.astype("datetime64[us]")).tz_localize("UTC")
-
-
-def _read_iso_date(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)  # much faster than pandas, but strict before Python 3.11
-    except ValueError:
-        parsed = pd.to_datetime(text, format="ISO8601", errors="coerce")
-        return None if pd.isna(parsed) else parsed.to_pydatetime(warn=False)
-
-
-def _to_microseconds(value: Any) -> int:
-    """Return microseconds since 1970 in UTC, or the number that stands for NaT."""
-    try:
-        stamp = pd.NaT if value is None else pd.Timestamp(value)
-        if stamp is pd.NaT:
-            return int(pd.NaT.value)
-        return int(stamp.to_datetime64().astype("datetime64[us]").astype(np.int64))
-    except (ValueError, OverflowError):
-        return int(pd.NaT.value)
 
 
 def derive_message_ids(*columns: Sequence[Any]) -> list[str]:

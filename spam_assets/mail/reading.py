@@ -2,24 +2,19 @@
 
 import io
 import re
-from typing import Any
 
 import pandas as pd
 
-from spam_assets.mail.columns import BODY, LABEL, MAIL_COLUMNS, RAW, RECEIVED_AT, TEXT
+from spam_assets.mail.columns import RAW, TEXT
+from spam_assets.mail.completion import complete_mail
 from spam_assets.mail.errors import MailError
-from spam_assets.mail.mail_frame import is_missing
 from spam_assets.mail.mbox import is_envelope_line, split_mbox
-from spam_assets.mail.parsing import parse_message
 
 MAIL_HEADER = re.compile(
     rb"(?im)^(?:return-path|received|from|to|subject|date|message-id|mime-version|delivered-to|x-[\w-]+):"
 )
 HEADER_LINE = re.compile(rb"[!-9;-~]+:")
-
-
 HEADER_BYTES = 64 * 1024
-TEXT_COLUMNS = tuple(name for name in MAIL_COLUMNS if name not in (RECEIVED_AT, RAW, LABEL))
 
 
 def read_mail(content: bytes, name: str) -> pd.DataFrame:
@@ -47,37 +42,6 @@ def read_mail(content: bytes, name: str) -> pd.DataFrame:
     return complete_mail(pd.DataFrame({TEXT: [content.decode("utf-8", "replace")]}))
 
 
-def complete_mail(mail: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame with every mail column but the label, from whatever of them is there.
-
-    `text` stands for the body. What a row lacks is read from its raw message, where it has one, and is empty
-    otherwise. The index is kept.
-
-    Args:
-        mail: any of the mail columns or `text`; `raw` as bytes or str.
-
-    Raises:
-        MailError: the frame has none of `raw`, `body` and `text`.
-    """
-    if not {RAW, BODY, TEXT} & set(mail.columns):
-        found = ", ".join(map(str, mail.columns)) or "none"
-        raise MailError(f"mail needs one of the columns raw, body or text; found {found}")
-    nothing = [None] * len(mail)
-    columns: dict[str, list[Any]] = {
-        name: mail[name].tolist() if name in mail.columns else list(nothing) for name in TEXT_COLUMNS
-    }
-    if BODY not in mail.columns and TEXT in mail.columns:
-        columns[BODY] = mail[TEXT].tolist()
-    raw = [_to_bytes(value) for value in (mail[RAW].tolist() if RAW in mail.columns else nothing)]
-    for row, message_bytes in enumerate(raw):
-        missing = [name for name in TEXT_COLUMNS if is_missing(columns[name][row])]
-        message = parse_message(message_bytes) if missing and message_bytes is not None else None
-        for name in missing:
-            columns[name][row] = getattr(message, name, None) or ""
-    complete = {name: pd.Series(values, index=mail.index, dtype=object) for name, values in columns.items()}
-    return pd.DataFrame({**complete, RAW: pd.Series(raw, index=mail.index, dtype=object)})
-
-
 def _read_table(content: bytes, name: str) -> pd.DataFrame:
     try:
         table = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False)
@@ -88,14 +52,3 @@ def _read_table(content: bytes, name: str) -> pd.DataFrame:
     if table.empty:
         raise MailError(f"{name} has no row below its header; give it at least one message")
     return table
-
-
-def _to_bytes(value: object) -> bytes | None:
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value)
-    if isinstance(value, str) and value:
-        try:
-            return value.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError:  # other surrogates than those of undecodable bytes
-            return value.encode("utf-8", "replace")
-    return None

@@ -3,7 +3,10 @@
 The weights are arrays in one `.npz` file; beside them go the two pure rooms that parse, featurize and score.
 """
 
+import ast
 import shutil
+import tempfile
+import warnings
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +18,11 @@ from spam_assets.mail.columns import LABEL, MAIL_COLUMNS, TEXT
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
+    from spam_assets.learning.model import SpamModel
+
 LOADER_MODULE = "spam_assets.learning.serving"
 REQUIRED_PACKAGES = ("numba", "numpy", "pandas")
-ROOMS = ("mail", "learning")
+MODEL_FILE = "model.npz"
 
 
 @cache
@@ -32,14 +37,55 @@ def list_requirements() -> list[str]:
 
 
 def copy_serving_code(folder: Path) -> Path:
-    """Copy the rooms that scoring needs below `folder` and return the package's folder."""
+    """Copy the modules that scoring needs below `folder` and return the package's folder."""
     source = Path(spam_assets.__file__).parent
-    package = folder / "code" / "spam_assets"
-    package.mkdir(parents=True)
-    shutil.copy(source / "__init__.py", package)
-    for room in ROOMS:
-        shutil.copytree(source / room, package / room, ignore=shutil.ignore_patterns("__pycache__"))
+    package = folder / "code" / source.name
+    for file in find_serving_files():
+        copy = package / file.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
     return package
+
+
+@cache
+def find_serving_files() -> tuple[Path, ...]:
+    """Return the files of this package that scoring imports, wherever in a module the import stands.
+
+    Each file is an upload for each training date, so none goes along that is not needed.
+    """
+    root = Path(spam_assets.__file__).parent
+    found: set[Path] = set()
+    open_modules = [LOADER_MODULE]
+    while open_modules:
+        module = open_modules.pop()
+        place = root.parent.joinpath(*module.split("."))
+        file = next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+        if file is None or file in found:  # a name that is imported from a module is no module
+            continue
+        found.add(file)
+        imports = _ImportFinder()
+        imports.visit(ast.parse(file.read_bytes()))
+        open_modules += [*imports.modules, module.rpartition(".")[0]]
+    return tuple(sorted(found))
+
+
+class _ImportFinder(ast.NodeVisitor):
+    """Collects what a module imports of this package, but for what only a type checker imports."""
+
+    def __init__(self) -> None:
+        self.modules: list[str] = []
+
+    def visit_Import(self, node: ast.Import) -> None:
+        self.modules += [alias.name for alias in node.names]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        module = node.module or ""
+        self.modules += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+
+    def visit_If(self, node: ast.If) -> None:
+        is_for_types = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for child in node.orelse if is_for_types else (node.test, *node.body, *node.orelse):
+            self.visit(child)
 
 
 def build_signature() -> "ModelSignature":
@@ -54,3 +100,29 @@ def build_signature() -> "ModelSignature":
         inputs=Schema([ColSpec(any_type, name, required=False) for name in columns]),
         outputs=Schema([ColSpec("double", "spam_probability"), ColSpec("boolean", "is_spam")]),
     )
+
+
+def log_model(run_id: str, model: "SpamModel") -> str:
+    """Log a model to a training run and return its URI, which resolves faster than `runs:/{run_id}/model`."""
+    import mlflow
+
+    from spam_assets.learning.model_file import dump_model
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mlflow.start_run(run_id=run_id, log_system_metrics=False),
+        warnings.catch_warnings(),
+    ):
+        # The signature is stated; an example would only be run through the model to infer it once more.
+        warnings.filterwarnings("ignore", message=".*An input example was not provided")
+        path = Path(folder) / MODEL_FILE
+        path.write_bytes(dump_model(model))
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module=LOADER_MODULE,
+            data_path=str(path),
+            code_paths=[str(copy_serving_code(Path(folder)))],
+            pip_requirements=list_requirements(),
+            signature=build_signature(),
+        )
+    return str(logged.model_uri)

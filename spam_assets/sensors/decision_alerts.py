@@ -269,7 +269,8 @@ def join_problems(alerts: Sequence[Alert]) -> dict[Alert, tuple[str, ...]]:
 def find_landing_alerts(settings: Settings, now_seconds: float) -> tuple[list[Alert], bool]:
     """Return what is wrong with the landing zone, and whether it answered."""
     from spam_assets.landing.errors import LandingError
-    from spam_assets.landing.watching import QUIET_SECONDS, find_missing_mail
+    from spam_assets.landing.missing_mail import find_missing_mail
+    from spam_assets.landing.watching import QUIET_SECONDS
     from spam_assets.landing.zone import LandingZone, select_training_files
 
     try:

@@ -20,7 +20,8 @@ from spam_assets.sensors.described import described
 
 if TYPE_CHECKING:
     from spam_assets.landing.index_store import IndexStore
-    from spam_assets.landing.watching import LandingIndex, WatchPlan
+    from spam_assets.landing.landing_index import LandingIndex
+    from spam_assets.landing.watching import WatchPlan
 
 DAYS_PER_RUN = 100
 SECONDS_FOR_READING = 20.0
@@ -85,7 +86,7 @@ def read_cursor(cursor: str) -> tuple[str, int]:
 def recall_index(store: "IndexStore", cursor: str, instance: dg.DagsterInstance) -> "LandingIndex":
     """Return what was known when the cursor was set; without one, what days ran with, so that none runs again."""
     from spam_assets.landing.index_store import IndexMissing
-    from spam_assets.landing.watching import LandingIndex
+    from spam_assets.landing.landing_index import LandingIndex
 
     if cursor:
         try:
@@ -102,7 +103,8 @@ def request_days(plan: "WatchPlan", cursor: str) -> Iterator[dg.RunRequest]:
     The run key holds the cursor: a tick that is repeated after a crash asks for the same runs, which Dagster knows,
     and content that comes back after a change is asked for again.
     """
-    from spam_assets.landing.watching import DayState, group_days
+    from spam_assets.landing.day_ranges import group_days
+    from spam_assets.landing.landing_index import DayState
 
     digests = {requested.day: requested.digest for requested in plan.requested}
     landed = [day for day, entry in plan.index.items() if entry.state is not DayState.DELETED]
@@ -123,7 +125,7 @@ def say_days(days: Sequence[str]) -> str:
 
 def say_why_nothing(plan: "WatchPlan") -> str:
     """Return why a look at the landing zone requests nothing."""
-    from spam_assets.landing.watching import DayState
+    from spam_assets.landing.landing_index import DayState
 
     gone = [day for day, entry in plan.index.items() if entry.state is DayState.DELETED]
     parts = [f"nothing new in {len(plan.index) - len(gone)} landed days"]

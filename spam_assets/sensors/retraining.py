@@ -93,7 +93,7 @@ def build_retraining_settings(settings: Settings) -> "RetrainingSettings":
 def _recall_champion() -> "ChampionRecord | None":
     from spam_assets.learning.comparison import DatedModel
     from spam_assets.learning.retraining_rule import ChampionRecord
-    from spam_assets.registry.training_runs import CHAMPION, ModelRegistry
+    from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 
     registry = ModelRegistry(SETTINGS)
     champion = registry.aliased(CHAMPION)

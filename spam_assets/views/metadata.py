@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.promotion import Decision
     from spam_assets.learning.reporting import DayReport
-    from spam_assets.registry.training_runs import RegisteredVersion
+    from spam_assets.registry.registered_models import RegisteredVersion
 
 BLOCKS = "\N{MIDDLE DOT}" + "".join(map(chr, range(0x2581, 0x2589)))
 PREVIEW_ROWS = 8

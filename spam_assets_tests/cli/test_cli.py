@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,11 +18,11 @@ import typer
 from typer.testing import CliRunner
 
 from spam_assets.cli.app import app, main
-from spam_assets.landing.importers import days as importers
+from spam_assets.landing.importers import spamassassin
 from spam_assets.landing.zone import LandingZone
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import PROJECT, day_text, make_mail
-from spam_assets_tests.landing.importers.test_importers import make_corpus_name, pack
+from spam_assets_tests.landing.importers.test_spamassassin import make_corpus_name, pack
 from spam_assets_tests.servers import SECRET, run_mail_server, run_webhook
 
 Done = subprocess.CompletedProcess[str]
@@ -147,13 +148,12 @@ def assert_fails_with(done: Done, *words: str) -> None:
 # --- help ---------------------------------------------------------------------------------------------------------
 
 
-def commands(group: typer.Typer = app, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for command in group.registered_commands:
-        assert command.callback is not None
-        yield (*prefix, command.name or command.callback.__name__)
-    for sub in group.registered_groups:
-        assert sub.typer_instance is not None
-        yield from commands(sub.typer_instance, (*prefix, str(sub.name)))
+def commands(group: Any = None, prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, command in (group or typer.main.get_command(app)).commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*prefix, name))
+        else:
+            yield (*prefix, name)
 
 
 @pytest.mark.parametrize("command", list(commands()), ids=" ".join)
@@ -201,6 +201,19 @@ def test_a_second_backfill_runs_only_what_is_missing(desk: Desk) -> None:
     assert "4 days run: 4 with a registered model, 0 failed" in first.stdout
     assert "1 days run: 1 with a registered model, 0 failed" in second.stdout
     assert "Warning" not in first.stderr + second.stderr
+
+
+def test_a_changed_dagster_yaml_is_kept_and_what_it_lacks_is_told(call: Call, desk: Desk) -> None:
+    path = desk.home / "dagster" / "dagster.yaml"
+    ours = path.read_text()
+    assert "note:" not in call("verify").stderr
+    changed = ours.replace("freshness:\n  enabled: true\n", "")
+    path.write_text(changed)
+    done = call("verify")
+    assert path.read_text() == changed
+    path.write_text(ours)
+    assert done.returncode == 0
+    assert f"note: {path} was changed, so it is left as it is, and lacks freshness of today's" in done.stderr
 
 
 def test_models_lists_a_version_for_every_landed_day(call: Call) -> None:
@@ -302,10 +315,10 @@ def test_replay_refuses_to_land_days_that_no_partition_covers(call: Call, replay
 def test_replay_sorts_the_archives_of_the_cache_into_days_once(
     call: Call, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importers, "_MIN_CORPUS_MESSAGES", 20)
+    monkeypatch.setattr(spamassassin, "_MIN_CORPUS_MESSAGES", 20)
     cache = settings.home / "cache"
     cache.mkdir()
-    for name in importers._APACHE_FILES:
+    for name in spamassassin._APACHE_FILES:
         inside = name.partition("_")[2].partition(".")[0]
         mail = [to_mbox(row) for day in CORPUS_DAYS for _, row in make_mail(f"{day}", messages=2).iterrows()]
         raws = [raw.replace(b"Subject: ", f"Subject: {inside} ".encode()) for raw in mail]
@@ -313,8 +326,8 @@ def test_replay_sorts_the_archives_of_the_cache_into_days_once(
     home = {"SPAM_ASSETS_HOME": str(settings.home)}
     done = call("replay", "--days", "1", "--every", "0", **home)
     assert "2002-08-01 landed: 10 messages, 4 spam" in done.stdout, done.stderr
-    assert sorted(path.name for path in cache.iterdir()) == sorted([*importers._APACHE_FILES, "corpus-days"])
-    for name in importers._APACHE_FILES:
+    assert sorted(path.name for path in cache.iterdir()) == sorted([*spamassassin._APACHE_FILES, "corpus-days"])
+    for name in spamassassin._APACHE_FILES:
         (cache / name).unlink()
     assert "2002-08-02 landed" in call("replay", "--days", "1", **home).stdout
 

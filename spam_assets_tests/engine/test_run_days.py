@@ -13,7 +13,8 @@ from spam_assets.engine.day_records import read_day_records
 from spam_assets.engine.life import fail_dead_runs, name_of_life, show_life
 from spam_assets.landing.zone import LandingZone
 from spam_assets.partitions import SETTINGS
-from spam_assets.registry.training_runs import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry, end_abandoned_runs
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
+from spam_assets.registry.training_runs import RUN_KILLED, RUN_OPEN, end_abandoned_runs
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail, open_instance
 from spam_assets_tests.homes import SLOW

@@ -7,15 +7,10 @@ import pandas as pd
 import pytest
 from upath import UPath
 
-from spam_assets.io_managers.daily_files import (
-    DailyFileIOManager,
-    FeaturesIOManager,
-    FrameIOManager,
-    ModelIOManager,
-    StorageError,
-    WindowOfDays,
-    write_atomically,
-)
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
+from spam_assets.io_managers.daily_files import DailyFileIOManager, StorageError, write_day
+from spam_assets.io_managers.npz_models import ModelIOManager
+from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.training import TrainingSettings, train_model
@@ -32,7 +27,7 @@ def test_a_frame_comes_back_as_it_was(tmp_path: Path, zone: LandingZone) -> None
     mail = landed_mail(zone)
     manager = FrameIOManager(UPath(tmp_path))
     path = manager.path_of("raw_mail", day_text(0))
-    write_atomically(path, manager.to_bytes(mail))
+    write_day(path, manager.to_bytes(mail))
     pd.testing.assert_frame_equal(manager.load_day("raw_mail", day_text(0)), mail)
 
 
@@ -40,7 +35,7 @@ def test_features_come_back_memory_mapped_and_equal(tmp_path: Path, zone: Landin
     features = featurize_mail(landed_mail(zone))
     manager = FeaturesIOManager(UPath(tmp_path))
     path = manager.path_of("mail_features", day_text(0))
-    write_atomically(path, manager.to_bytes(features))
+    write_day(path, manager.to_bytes(features))
 
     loaded = manager.load_day("mail_features", day_text(0))
 
@@ -57,10 +52,10 @@ def test_features_are_mapped_once_until_their_day_is_stored_again(tmp_path: Path
     manager = FeaturesIOManager(UPath(tmp_path))
     first, second = (featurize_mail(landed_mail(zone, offset)) for offset in range(2))
     path = manager.path_of("mail_features", day_text(0))
-    write_atomically(path, manager.to_bytes(first))
+    write_day(path, manager.to_bytes(first))
     loaded = manager.load_day("mail_features", day_text(0))
     assert manager.load_day("mail_features", day_text(0)) is loaded
-    write_atomically(path, manager.to_bytes(second))
+    write_day(path, manager.to_bytes(second))
     again = manager.load_day("mail_features", day_text(0))
     assert again.message_ids.tolist() == second.message_ids.tolist()
     assert manager.read_data_version(path) == manager.fingerprint(second)
@@ -70,7 +65,7 @@ def test_features_are_mapped_once_until_their_day_is_stored_again(tmp_path: Path
 def test_a_day_without_messages_can_be_stored_as_features(tmp_path: Path, zone: LandingZone) -> None:
     features = featurize_mail(landed_mail(zone).head(0))
     manager = FeaturesIOManager(UPath(tmp_path))
-    write_atomically(manager.path_of("mail_features", day_text(0)), manager.to_bytes(features))
+    write_day(manager.path_of("mail_features", day_text(0)), manager.to_bytes(features))
     assert len(manager.load_day("mail_features", day_text(0))) == 0
 
 
@@ -79,7 +74,7 @@ def test_a_model_comes_back_with_the_same_scores_and_bytes(tmp_path: Path, zone:
     model = train_model(window, TrainingSettings())
     manager = ModelIOManager(UPath(tmp_path))
     path = manager.path_of("trained_model", day_text(2))
-    write_atomically(path, manager.to_bytes(model))
+    write_day(path, manager.to_bytes(model))
 
     loaded = manager.load_day("trained_model", day_text(2))
 
@@ -98,7 +93,7 @@ def test_storage_works_at_an_fsspec_url(manager_class: type[DailyFileIOManager],
         ModelIOManager: train_model(window, TrainingSettings()),
     }[manager_class]
     manager = manager_class(UPath(f"memory://bucket/{manager_class.__name__}"))
-    write_atomically(manager.path_of("asset", day_text(0)), manager.to_bytes(value))
+    write_day(manager.path_of("asset", day_text(0)), manager.to_bytes(value))
     assert manager.stored_days("asset") == [day_text(0)]
     assert manager.to_bytes(manager.load_day("asset", day_text(0))) == manager.to_bytes(value)
 
@@ -110,7 +105,7 @@ def test_a_damaged_file_names_asset_day_path_and_remedy(
 ) -> None:
     manager = manager_class(UPath(tmp_path))
     path = manager.path_of("some_asset", day_text(0))
-    write_atomically(path, content)
+    write_day(path, content)
     with pytest.raises(StorageError) as failure:
         manager.load_day("some_asset", day_text(0))
     text = failure.value.description or ""
@@ -143,40 +138,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = UPath(tmp_path / "day.parquet")
-    write_atomically(path, b"old")
+    write_day(path, b"old")
 
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("spam_assets.io_managers.daily_files.os.fsync", fail)
+    monkeypatch.setattr("spam_assets.files.os.fsync", fail)
     with pytest.raises(StorageError, match=r"day\.parquet cannot be written \(No space left on device\).*make room"):
-        write_atomically(path, b"new")
+        write_day(path, b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["day.parquet"]
     assert path.read_bytes() == b"old"
-
-
-def test_a_window_reads_only_the_days_it_is_asked_for(tmp_path: Path) -> None:
-    manager = FrameIOManager(UPath(tmp_path))
-    days = [day_text(0), day_text(1)]
-    write_atomically(manager.path_of("raw_mail", days[0]), manager.to_bytes(pd.DataFrame({"a": [1]})))
-    write_atomically(manager.path_of("raw_mail", days[1]), b"damaged")
-    window = WindowOfDays(manager, "raw_mail", reversed(days), {})
-
-    assert list(window) == days
-    assert len(window[days[0]]) == 1
-    with pytest.raises(StorageError):
-        window[days[1]]
-    with pytest.raises(StorageError, match=f"raw_mail of {day_text(5)} is not in storage"):
-        window.require(day_text(5))
-    assert day_text(5) not in window
-
-
-def test_a_window_takes_days_that_are_not_stored_as_values(tmp_path: Path) -> None:
-    manager = FrameIOManager(UPath(tmp_path))
-    frame = pd.DataFrame({"a": [1]})
-    write_atomically(manager.path_of("raw_mail", day_text(1)), manager.to_bytes(frame))
-    window = WindowOfDays(manager, "raw_mail", [day_text(1)], {}).with_values({day_text(0): frame})
-
-    assert list(window) == [day_text(0), day_text(1)]
-    assert window[day_text(0)] is frame
-    assert window.data_versions() == dict.fromkeys(window, manager.fingerprint(frame))

@@ -12,7 +12,7 @@ from spam_assets.learning.model import SpamModel
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.columns import MAIL_COLUMNS
 from spam_assets.mail.mail_frame import build_mail_frame
-from spam_assets.mail.quality import validate_day
+from spam_assets.mail.validation import validate_day
 from spam_assets_tests.conftest import day_text, make_mail
 
 

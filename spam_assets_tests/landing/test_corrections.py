@@ -15,7 +15,7 @@ from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, read_co
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.file_formats import FILE_FORMATS
 from spam_assets.landing.zone import LandedDay, LandingZone
-from spam_assets.mail.quality import select_valid_mail
+from spam_assets.mail.validation import select_valid_mail
 
 DAY = "2002-08-01"
 MAIL = "message_id,subject,body,label\n<1>,a,hello,ham\n<2>,b,win,spam\n<3>,c,free,ham\n"

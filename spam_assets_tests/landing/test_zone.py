@@ -22,17 +22,11 @@ from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.file_formats import FILE_FORMATS, read_table, write_table
 from spam_assets.landing.zone import LandedDay, LandingZone
 from spam_assets.mail.columns import MAIL_COLUMNS
-from spam_assets.mail.mail_frame import decode_raw, encode_raw, normalise_label, read_dates
+from spam_assets.mail.dates import read_dates
+from spam_assets.mail.mail_frame import decode_raw, encode_raw, normalise_label
 
 DAY = "2002-08-01"
 NOON = datetime(2002, 8, 1, 12, tzinfo=timezone.utc)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "landing"
-    path.mkdir()
-    return path
 
 
 def make_frame(**columns: list[Any]) -> pd.DataFrame:

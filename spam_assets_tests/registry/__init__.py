@@ -1,0 +1,29 @@
+"""Tests of the registry on a real SQLite store."""
+
+from dataclasses import replace
+from typing import Any
+
+from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.learning.model import SpamModel
+from spam_assets.learning.training import NotEnoughMailError, TrainingSettings
+from spam_assets.registry.training_runs import TrainingMlFlow
+from spam_assets.views.pictures import draw_evaluation
+from spam_assets_tests.conftest import day_text
+
+DAYS = [day_text(offset) for offset in range(3)]
+
+
+def runs_of(mlflow: TrainingMlFlow, view: int = 1) -> list[Any]:
+    return list(mlflow.tracking_client.search_runs([mlflow.experiment_id], run_view_type=view))
+
+
+def log(mlflow: TrainingMlFlow, day: str, model: SpamModel) -> str:
+    version = fingerprint_model(model)
+    with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run_id:
+        window = dict.fromkeys(model.days, "v")
+        mlflow.log_training(run_id, day, model, version, TrainingSettings(), window, draw_evaluation(model, day))
+    return version
+
+
+def change(model: SpamModel, threshold: float) -> SpamModel:
+    return replace(model, threshold=threshold)

@@ -18,13 +18,15 @@ import pytest
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.serving import IS_SPAM, SPAM_PROBABILITY, ServedModel, score_mail
-from spam_assets.mail.reading import MailError, complete_mail
+from spam_assets.mail.completion import complete_mail
+from spam_assets.mail.errors import MailError
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import run_days, stores
 
 TOLERANCE = 1e-6
 MAX_MODEL_BYTES = 25 * 1024**2
+MAX_MODEL_FILES = 24
 RAW_MESSAGES = [
     b"From: promo@example.com\nTo: me@example.com\nSubject: winner prize\n\nclick free offer casino pills cash loan\n",
     b"From: colleague@example.com\nSubject: =?utf-8?q?agenda_f=C3=BCr_morgen?=\n\nmeeting minutes patch review\n",
@@ -180,6 +182,24 @@ def test_the_model_is_small_and_logged_in_no_time(logged: Logged, tmp_path: Path
     run = MlflowClient(logged.settings.tracking_uri).get_run(logged.run_id)
     seconds = (run.info.end_time - run.info.start_time) / 1000
     print(f"model folder {size / 1e6:.2f} MB; training and logging took {seconds:.2f} s")  # noqa: T201
+
+
+def test_the_model_carries_only_what_scoring_imports(logged: Logged, tmp_path: Path) -> None:
+    files = [path for path in logged.folder.rglob("*") if path.is_file()]
+    assert len(files) <= MAX_MODEL_FILES, "each is an upload for each training date"
+    carried = {path.relative_to(logged.folder / "code") for path in files if "code" in path.parts}
+    code = """if True:
+        import sys
+        import spam_assets.learning.serving as serving
+        serving.ServedModel(serving.load_model(open(sys.argv[1], "rb").read())).predict([b"Subject: x\\n\\ny", b"z"])
+        print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("spam_assets")), sep="\\n")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(logged.folder / "data" / "model.npz")],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(logged.folder / "code")}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert {Path(line).relative_to(logged.folder / "code") for line in done.stdout.split()} == carried
 
 
 def test_nothing_of_the_model_folder_is_a_pickle(logged: Logged) -> None:

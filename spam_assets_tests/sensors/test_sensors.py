@@ -19,11 +19,13 @@ from pydantic import SecretStr
 from spam_assets.alerts import channels as alert_channels
 from spam_assets.alerts.channels import Alert, describe_landing_problem, describe_missing_mail
 from spam_assets.engine.life import name_of_life
-from spam_assets.landing.watching import LandingIndex, NotedDay, RequestedDay, WatchPlan
+from spam_assets.landing.landing_index import LandingIndex
+from spam_assets.landing.watching import NotedDay, RequestedDay, WatchPlan
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.retraining_rule import RetrainingSettings
 from spam_assets.partitions import build_daily_partitions
-from spam_assets.registry.training_runs import CHAMPION, RUN_KILLED, RUN_OPEN, ModelRegistry
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
+from spam_assets.registry.training_runs import RUN_KILLED, RUN_OPEN
 from spam_assets.sensors import dead_runs, new_mail, retraining
 from spam_assets.sensors import decision_alerts as alerts
 from spam_assets.settings import Settings

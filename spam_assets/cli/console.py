@@ -1,0 +1,62 @@
+"""How the commands talk: output, errors, progress, and questions that several of them ask of their arguments."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+
+from rich.console import Console
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class CommandError(Exception):
+    """The command cannot do what was asked; the message is one sentence with the remedy."""
+
+
+@contextmanager
+def show_progress(title: str) -> Iterator[Callable[[int, int | None, str], None]]:
+    """Show a progress bar; on something else than a terminal, a plain line for every tenth of the work."""
+    if not err.is_terminal:
+        shown = -1
+
+        def print_line(done: int, total: int | None, what: str) -> None:
+            nonlocal shown
+            tenth = 10 * done // total if total else -1
+            if tenth > shown:
+                shown = tenth
+                err.print(f"{title}: {done} of {total} {what}")
+
+        yield print_line
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[what]}"),
+    )
+    with Progress(*columns, TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task(title, total=None, what="")
+        yield lambda done, total, what: bar.update(task, completed=done, total=total, what=what)
+
+
+def parse_day(text: str, option: str) -> str:
+    """Return the day that an option names; raises CommandError if it names none."""
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise CommandError(f"{option} {text!r} is not a date; write it as YYYY-MM-DD") from None
+
+
+def check_partitions(*days: str) -> None:
+    """Raise CommandError unless each day is a partition."""
+    from spam_assets.partitions import DAYS
+
+    for day in days:
+        if not DAYS.has_partition_key(day):
+            raise CommandError(
+                f"{day} is not one of the partitions, {DAYS.get_first_partition_key()} to "
+                f"{DAYS.get_last_partition_key()}; set SPAM_ASSETS_START_DATE and SPAM_ASSETS_END_DATE to include it"
+            )

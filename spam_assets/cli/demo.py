@@ -1,0 +1,80 @@
+"""`spam-assets demo`: from nothing to a champion trained on real mail."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.open_home import open_instance, open_landing_zone
+from spam_assets.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from spam_assets.engine.run_days import DayOutcome
+from spam_assets.cli.land import finish_landing, land_whole_corpus
+from spam_assets.cli.run import run_landed_days
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: spam-assets demo")
+def demo() -> None:
+    """From nothing to a champion: land the corpus, run its days, print what came out. Again: only what is missing."""
+    from spam_assets.cli.home import widen_day_range
+
+    settings = load_settings()
+    if not open_landing_zone(settings).days():
+        finish_landing(settings, land_whole_corpus(settings, open_landing_zone(settings)))
+    else:
+        out.print(f"mail has landed in {settings.landing_url} already")
+        landed = open_landing_zone(settings).days()
+        if not settings.range_file.exists():
+            widen_day_range(settings, date.fromisoformat(landed[0]), date.fromisoformat(landed[-1]), open_ended=False)
+    with open_instance() as (settings, instance):
+        outcomes = run_landed_days(settings, instance, "0001-01-01", "9999-12-31")
+        _print_demo(settings, instance, outcomes)
+    if any(outcome.failure for outcome in outcomes):
+        raise CommandError("some days failed, see above; the others are complete")
+
+
+def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "Sequence[DayOutcome]") -> None:
+    from spam_assets.engine.day_records import read_day_records
+    from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
+
+    registry = ModelRegistry(settings)
+    champion = registry.aliased(CHAMPION)
+    landed = open_landing_zone(settings).days()
+    table = Table(show_header=False)
+    table.add_row("days landed", f"{len(landed)}, {landed[0]} to {landed[-1]}")
+    table.add_row("days run now", str(len(outcomes)))
+    for asset in ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model"):
+        records = read_day_records(instance, asset).values()
+        table.add_row(f"days with {asset}", str(sum(not record.skipped for record in records)))
+    skipped = [outcome for outcome in outcomes if outcome.skipped and not outcome.failure]
+    if skipped:
+        table.add_row(
+            "days skipped",
+            f"{len(skipped)}; the last, {skipped[-1].day}: {escape(skipped[-1].skipped or '')}",
+        )
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    table.add_row("days failed", str(len(failed)) if failed else "0")
+    for outcome in failed:
+        table.add_row(f"  {outcome.day}", escape(outcome.failure or ""))
+    if champion is None:
+        table.add_row("champion", "none yet: no model has passed the bar")
+    else:
+        table.add_row("champion", f"spam-classifier version {champion.version}, trained for {champion.training_date}")
+        metrics = registry.metrics_of(champion.run_id)
+        table.add_row(
+            "on mail it had not learnt",
+            f"{metrics['messages']:.0f} messages, {metrics['spam']:.0f} spam: "
+            f"(1-ROCA)% {metrics['one_minus_roca_percent']:.3f}; "
+            f"at its threshold {metrics['recall']:.1%} of spam caught, {metrics['fpr']:.2%} of ham called spam",
+        )
+    out.print(table)
+    out.print("Open the UI: [bold]spam-assets ui[/bold] (Dagster and MLflow), or dagster dev in this folder.")

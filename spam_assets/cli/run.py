@@ -1,0 +1,118 @@
+"""`spam-assets run` and `backfill`: days through all assets and checks, in this process."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from spam_assets.cli.console import CommandError, check_partitions, out, parse_day, show_progress
+from spam_assets.cli.open_home import open_instance, open_landing_zone
+from spam_assets.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from spam_assets.engine.run_days import DayOutcome
+
+commands = typer.Typer()
+
+
+DAYS_PER_RUN = 100
+
+
+@commands.command(epilog="Example: spam-assets run --date 2002-08-22")
+def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The day to run.")]) -> None:
+    """One date through all assets and checks, in this process; the Dagster UI shows the run."""
+    day = parse_day(date_, "--date")
+    with open_instance() as (_, instance):
+        check_partitions(day)
+        from spam_assets.engine.run_days import run_days
+        from spam_assets.jobs import train_job
+
+        (outcome,) = run_days(instance, train_job.name, day, day)
+    print_outcome(outcome)
+    if outcome.failure or not outcome.materialized:
+        raise CommandError(outcome.failure or outcome.skipped or f"nothing was made for {day}")
+
+
+@commands.command(epilog="Example: spam-assets backfill --from 2002-08-01 --to 2002-08-31")
+def backfill(
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first landed).")
+    ] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, included (default: the last landed).")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Also days that are complete.")] = False,
+    days_per_run: Annotated[int, typer.Option(min=1, help="The most days that one run covers.")] = DAYS_PER_RUN,
+) -> None:
+    """The landed days of a range that are not complete or not up to date, one after the other."""
+    first = parse_day(first, "--from") if first else "0001-01-01"
+    last = parse_day(last, "--to") if last else "9999-12-31"
+    if first > last:
+        raise CommandError(f"--from {first} is after --to {last}; swap them")
+    with open_instance() as (settings, instance):
+        outcomes = run_landed_days(settings, instance, first, last, everything=everything, days_per_run=days_per_run)
+    failed = [outcome for outcome in outcomes if outcome.failure]
+    for outcome in outcomes:
+        if outcome.failure or outcome.skipped:
+            print_outcome(outcome)
+    complete = sum("registered_model" in outcome.materialized for outcome in outcomes)
+    out.print(f"{len(outcomes)} days run: {complete} with a registered model, {len(failed)} failed")
+    if failed:
+        which = failed[0].day if len(failed) == 1 else f"{len(failed)} days"
+        raise CommandError(
+            f"{which} failed for the reason above; mend it, or land the mail corrected, and repeat this command"
+        )
+
+
+def run_landed_days(
+    settings: Settings,
+    instance: "dg.DagsterInstance",
+    first: str,
+    last: str,
+    *,
+    everything: bool = False,
+    days_per_run: int = DAYS_PER_RUN,
+) -> "list[DayOutcome]":
+    """Run the landed days of a range that are not complete or not up to date, and return what became of each."""
+    from spam_assets.cli.outdated_days import find_days_to_run
+    from spam_assets.engine.life import fail_dead_runs
+    from spam_assets.engine.run_days import run_days
+    from spam_assets.jobs import train_job
+    from spam_assets.landing.day_ranges import group_days
+    from spam_assets.registry.training_runs import end_abandoned_runs
+
+    zone = open_landing_zone(settings)
+    all_landed = zone.days()
+    landed = [day for day in all_landed if first <= day <= last]
+    if not landed:
+        raise CommandError(f"nothing has landed between {first} and {last} in {settings.landing_url}; land mail first")
+    check_partitions(landed[0], landed[-1])
+    if fail_dead_runs(settings, instance):
+        end_abandoned_runs(settings, instance, again=True)
+    outcomes: dict[str, DayOutcome] = {}
+    todo = landed if everything else find_days_to_run(settings, instance, zone, landed)
+    with show_progress("running") as report:
+        while todo:
+            count = len(outcomes)
+            for first_of_run, last_of_run in group_days(todo, all_landed, days_per_run):
+                for outcome in run_days(instance, train_job.name, first_of_run, last_of_run):
+                    if outcome.day in todo:  # a run may span days on which nothing landed
+                        outcomes[outcome.day] = outcome
+                        report(len(outcomes) - count, len(todo), f"days, {outcome.day}")
+            # A day that was run may have changed what later days learn from.
+            todo = [day for day in find_days_to_run(settings, instance, zone, landed) if day not in outcomes]
+    return [outcomes[day] for day in sorted(outcomes)]
+
+
+def print_outcome(outcome: "DayOutcome") -> None:
+    """Print a line on a day, and one for each warning."""
+    if outcome.failure:
+        out.print(f"{outcome.day} [red]failed[/red]: {escape(outcome.failure)}", soft_wrap=True)
+    elif outcome.skipped:
+        out.print(f"{outcome.day} [yellow]skipped[/yellow]: {escape(outcome.skipped)}", soft_wrap=True)
+    else:
+        out.print(f"{outcome.day} [green]done[/green]: {', '.join(outcome.materialized)}", soft_wrap=True)
+    for warning in outcome.warnings:
+        out.print(f"{outcome.day} [yellow]warning[/yellow]: {escape(warning)}", soft_wrap=True)

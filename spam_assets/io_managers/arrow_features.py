@@ -1,0 +1,99 @@
+"""Features: `MailFeatures` as memory-mapped Arrow tables."""
+
+import io
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from typing_extensions import override
+from upath import UPath
+
+from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager
+from spam_assets.io_managers.fingerprints import fingerprint_features
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from spam_assets.learning.features import MailFeatures
+
+
+class FeaturesIOManager(DailyFileIOManager):
+    """`MailFeatures` as one Arrow table: a row a message, a list of hashed features for each view.
+
+    A window moves on by a day, so local files are mapped once and not for every model that learns them.
+
+    Args:
+        base_path: Where the days are stored.
+        days_kept_open: So many files stay mapped: a window of them.
+    """
+
+    extension = ".arrow"
+    VIEW_PREFIX: ClassVar[str] = "view:"
+    DATA_VERSION: ClassVar[bytes] = b"data_version"
+
+    def __init__(self, base_path: UPath, days_kept_open: int = 1) -> None:
+        super().__init__(base_path)
+        self._map_once = lru_cache(days_kept_open)(self._map_file)
+
+    @override
+    def to_bytes(self, value: "MailFeatures") -> bytes:
+        import pyarrow as pa
+
+        columns: dict[str, pa.Array] = {
+            "message_id": pa.array(value.message_ids, pa.string()),
+            "label": pa.array(value.labels, pa.int8()),
+        }
+        for name, rows in value.views.items():
+            columns[self.VIEW_PREFIX + name] = pa.LargeListArray.from_arrays(rows.offsets, rows.indices)
+        buffer = io.BytesIO()
+        batch = pa.record_batch(columns)
+        batch = batch.replace_schema_metadata({self.DATA_VERSION: self.fingerprint(value)})
+        with pa.ipc.new_file(buffer, batch.schema) as writer:
+            writer.write_batch(batch)
+        return buffer.getvalue()
+
+    @override
+    def fingerprint(self, value: "MailFeatures") -> str:
+        return fingerprint_features(value)
+
+    @override
+    def read_data_version(self, path: UPath) -> str:
+        return self._open(path)[1]
+
+    @override
+    def from_path(self, path: UPath) -> "MailFeatures":
+        return self._open(path)[0]
+
+    def _open(self, path: UPath) -> "tuple[MailFeatures, str]":
+        """Return a stored day and its data version."""
+        import pyarrow as pa
+
+        if path.protocol in LOCAL_PROTOCOLS:
+            file = Path(str(path)).stat()
+            return self._map_once(str(path), file.st_ino, file.st_mtime_ns, file.st_size)
+        return self._read(pa.BufferReader(path.read_bytes()))
+
+    def _map_file(self, path: str, *_identity: int) -> "tuple[MailFeatures, str]":
+        import pyarrow as pa
+
+        return self._read(pa.memory_map(path))
+
+    def _read(self, source: "pa.NativeFile") -> "tuple[MailFeatures, str]":
+        import pyarrow as pa
+
+        from spam_assets.learning.features import MailFeatures, SparseRows
+
+        batch = pa.ipc.open_file(source).get_batch(0)
+        views = {}
+        for name in batch.schema.names:
+            if name.startswith(self.VIEW_PREFIX):
+                lists = batch.column(name)
+                views[name.removeprefix(self.VIEW_PREFIX)] = SparseRows(
+                    indices=lists.values.to_numpy(), offsets=lists.offsets.to_numpy()
+                )
+        features = MailFeatures(
+            message_ids=batch.column("message_id").to_numpy(zero_copy_only=False),
+            labels=batch.column("label").to_numpy(),
+            views=views,
+        )
+        return features, str(batch.schema.metadata[self.DATA_VERSION], "ascii")

@@ -1,0 +1,24 @@
+"""Whether mail that should have landed by now has not."""
+
+from collections.abc import Iterable
+from datetime import datetime, time, timedelta, timezone
+
+
+def find_missing_mail(landed: Iterable[str], now_seconds: float, grace_hours: float) -> tuple[str, float] | None:
+    """Return the newest day that should have landed and has not, and how many hours late it is.
+
+    A day is due `grace_hours` after its end, in UTC. Where nothing has landed yet, nothing is missed; neither is
+    anything older than the newest landed day, which came late or never, and was told then.
+
+    Args:
+        landed: the days that have a file.
+        now_seconds: seconds since 1970.
+        grace_hours: see above.
+    """
+    newest = max(landed, default=None)
+    due = datetime.fromtimestamp(now_seconds, timezone.utc) - timedelta(hours=grace_hours)
+    day = due.date() - timedelta(days=1)
+    if newest is None or newest >= day.isoformat():
+        return None
+    midnight = datetime.combine(due.date(), time(), timezone.utc)
+    return day.isoformat(), (due - midnight).total_seconds() / 3600

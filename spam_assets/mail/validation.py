@@ -1,0 +1,70 @@
+"""From raw to validated: the mail of a day that models may learn from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from spam_assets.mail.blocking_rules import judge_day
+from spam_assets.mail.columns import (
+    BODY,
+    CONTENT_HASH,
+    LABEL,
+    MAIL_COLUMNS,
+    MESSAGE_ID,
+    RAW,
+    RECEIVED_AT,
+    RECIPIENTS,
+    SENDER,
+    SUBJECT,
+)
+from spam_assets.mail.day_summary import hash_contents
+from spam_assets.mail.mail_frame import derive_message_ids, make_ids_unique
+
+
+class QualityError(Exception):
+    """A day breaks a blocking rule; the message holds the sentence of each rule that it breaks."""
+
+
+def validate_day(frame: pd.DataFrame, day: str) -> pd.DataFrame:
+    """Return the mail of a day that models may learn from, see `select_valid_mail`.
+
+    Raises:
+        QualityError: the day breaks a blocking rule.
+    """
+    broken = [verdict.sentence for verdict in judge_day(frame, day) if not verdict.passed]
+    if broken:
+        raise QualityError(" ".join(broken))
+    from spam_assets.mail.schema import VALIDATED_MAIL_SCHEMA
+
+    validated: pd.DataFrame = VALIDATED_MAIL_SCHEMA.validate(select_valid_mail(frame))
+    return validated
+
+
+def select_valid_mail(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the mail that models may learn from, of a day that passed `judge_day`.
+
+    Rows without a label or body are left out: at most `MAX_MISSING_PERCENT` of a good day each. Missing ids
+    are derived from the content, missing dates become the midnight of the day that the other rows are from,
+    missing senders, recipients and subjects the empty text.
+
+    Returns:
+        A new frame with the columns of `VALIDATED_MAIL_COLUMNS`, sorted by `received_at` and `message_id`,
+        index 0 to n - 1.
+    """
+    kept = frame.loc[frame[LABEL].notna() & frame[BODY].notna(), list(MAIL_COLUMNS)].copy()
+    for name in (SENDER, RECIPIENTS, SUBJECT):
+        kept[name] = _replace_missing(kept[name], [""] * len(kept))
+    content_ids = derive_message_ids(*(kept[name].tolist() for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)))
+    ids = _replace_missing(kept[MESSAGE_ID], content_ids)
+    kept[MESSAGE_ID] = pd.Series(list(make_ids_unique(ids)), index=kept.index, dtype=object)
+    first = kept[RECEIVED_AT].min()
+    if not pd.isna(first):
+        kept[RECEIVED_AT] = kept[RECEIVED_AT].fillna(first.normalize())
+    kept[CONTENT_HASH] = hash_contents(kept)
+    return kept.sort_values([RECEIVED_AT, MESSAGE_ID], kind="stable", ignore_index=True)
+
+
+def _replace_missing(column: "pd.Series[Any]", replacements: Sequence[str]) -> "pd.Series[Any]":
+    cells = [new if missing else cell for cell, new, missing in zip(column, replacements, column.isna(), strict=True)]
+    return pd.Series(cells, index=column.index, dtype=object)

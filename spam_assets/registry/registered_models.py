@@ -1,0 +1,239 @@
+"""The registered model `spam-classifier`: its versions, and the aliases that say which of them serves.
+
+Not here: which model deserves an alias; that rule is `learning.promotion`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spam_assets.engine.locks import hold_lock
+from spam_assets.registry.logged_model import MODEL_FILE
+from spam_assets.registry.store import (
+    DATA_VERSION,
+    MODEL_URI,
+    TRAINING_DATE,
+    TrackingError,
+    prepare_tracking_store,
+    secret_kept,
+)
+from spam_assets.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+    from spam_assets.learning.model import SpamModel
+
+MODEL_NAME = "spam-classifier"
+CHAMPION = "champion"
+PREVIOUS = "previous"
+CHALLENGER = "challenger"
+PROMOTED = "promoted"
+"""Tag of versions that were champion at some time."""
+MODELS_IN_MEMORY = 2
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """One version of the registered model."""
+
+    version: int
+    training_date: str
+    run_id: str
+    data_version: str
+    aliases: tuple[str, ...]
+    was_champion: bool = False
+
+
+class ModelRegistry:
+    """The registered model `spam-classifier`: its versions and aliases."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loaded: dict[int, SpamModel] = {}
+
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        import mlflow
+        from mlflow import MlflowClient
+
+        prepare_tracking_store(self._settings)
+        mlflow.set_tracking_uri(self._settings.tracking_uri)  # MLflow resolves `models:/` URIs in its global store only
+        return MlflowClient(self._settings.tracking_uri)
+
+    def versions(self) -> list[RegisteredVersion]:
+        """Return all versions, oldest first, with their aliases."""
+        with self._guard("reading the registered versions"):
+            client = self._client
+            aliases: dict[int, list[str]] = {}
+            for model in client.search_registered_models(f"name = '{MODEL_NAME}'"):
+                for alias, version in model.aliases.items():
+                    aliases.setdefault(int(version), []).append(alias)
+            found: list[RegisteredVersion] = []
+            token: str | None = None
+            while True:
+                page = client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=1000, page_token=token)
+                found += [_describe_version(version, aliases) for version in page]
+                token = page.token
+                if not token:
+                    return sorted(found, key=lambda version: version.version)
+
+    def aliased(self, alias: str) -> RegisteredVersion | None:
+        """Return the version that an alias points to, or None."""
+        from mlflow.exceptions import MlflowException
+
+        with self._guard(f"reading alias {alias}"):
+            try:
+                version = self._client.get_model_version_by_alias(MODEL_NAME, alias)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+        return _describe_version(version, {int(version.version): list(version.aliases)})
+
+    def champion_before(self, day: str) -> RegisteredVersion | None:
+        """Return the champion that had learnt nothing of a day or of later ones, or None."""
+        for alias in (CHAMPION, PREVIOUS):
+            version = self.aliased(alias)
+            if version is not None and version.training_date < day:
+                return version
+        earlier = [version for version in self.versions() if version.was_champion and version.training_date < day]
+        return max(earlier, key=lambda version: version.training_date, default=None)
+
+    def load_model(self, version: RegisteredVersion) -> "SpamModel":
+        """Read a version's weights from its artifact; no code of the artifact is run."""
+        if version.version in self._loaded:
+            return self._loaded[version.version]
+        from mlflow.artifacts import download_artifacts
+
+        from spam_assets.learning.model_file import load_model
+
+        with self._guard(f"loading version {version.version}"):
+            # Not `models:/...`, which MLflow looks up in the store of the process, whatever tracking_uri says.
+            folder = self._client.get_model_version_download_uri(MODEL_NAME, str(version.version))
+            path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
+        model = load_model(Path(path).read_bytes())
+        self.remember(version, model)
+        return model
+
+    def remember(self, version: RegisteredVersion, model: "SpamModel") -> None:
+        """Keep the model of a version at hand, so that `load_model` need not read it."""
+        if version.version not in self._loaded and len(self._loaded) >= MODELS_IN_MEMORY:
+            self._loaded.pop(next(iter(self._loaded)))
+        self._loaded[version.version] = model
+
+    def training_run_of(self, training_date: str, data_version: str) -> "Run":
+        """Return the newest finished run that trained this very model.
+
+        Raises:
+            TrackingError: there is none.
+        """
+        with self._guard("looking for a training run"):
+            client = self._client
+            experiment = client.get_experiment_by_name(self._settings.experiment)
+            runs = client.search_runs(
+                [experiment.experiment_id] if experiment else [],
+                f"tags.{TRAINING_DATE} = '{training_date}' and tags.{DATA_VERSION} = '{data_version}' "
+                "and attributes.status = 'FINISHED'",
+                order_by=["attributes.start_time DESC"],
+                max_results=1,
+            )
+        if not runs:
+            raise TrackingError(
+                f"MLflow has no finished run train-{training_date} of the stored model; "
+                f"materialize trained_model of {training_date} again"
+            )
+        return runs[0]
+
+    def register(self, training_date: str, data_version: str) -> RegisteredVersion:
+        """Register the model of a training run as a new version; the same model is registered once."""
+        from mlflow.exceptions import MlflowException
+
+        run = self.training_run_of(training_date, data_version)
+        with self._guard("registering a version"):
+            client = self._client
+            same_date = client.search_model_versions(
+                f"name = '{MODEL_NAME}' and tags.{TRAINING_DATE} = '{training_date}'"
+            )
+            for known in same_date:
+                if known.tags.get(DATA_VERSION) == data_version:
+                    return _describe_version(known, {})
+            uri = run.data.tags[MODEL_URI]
+            create = partial(
+                client.create_model_version,
+                MODEL_NAME,
+                uri,
+                run_id=run.info.run_id,
+                tags={TRAINING_DATE: training_date, DATA_VERSION: data_version},
+                model_id=uri.removeprefix("models:/"),  # a server refuses the URI without it
+            )
+            try:
+                version = create()
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                self._create_model()
+                version = create()
+        return _describe_version(version, {})
+
+    def _create_model(self) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(MODEL_NAME)
+        except MlflowException as error:  # another home folder that shares the server may have been faster
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def carry_out(self, candidate: RegisteredVersion, champion: RegisteredVersion | None, *, promote: bool) -> None:
+        """Move the aliases as decided.
+
+        A promoted candidate becomes champion and the old one `previous`; a refused one that is newer than the
+        champion becomes `challenger`.
+        """
+        if champion is not None and candidate.version == champion.version:
+            return
+        if promote:
+            if champion is not None:
+                self.point(PREVIOUS, champion.version)
+            with self._guard("noting a champion"):
+                self._client.set_model_version_tag(MODEL_NAME, str(candidate.version), PROMOTED, "true")
+            self.point(CHAMPION, candidate.version)
+        elif champion is None or candidate.training_date > champion.training_date:
+            self.point(CHALLENGER, candidate.version)
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Keep other processes of this home folder from changing versions and aliases meanwhile."""
+        with hold_lock(self._settings, "registry"):
+            yield
+
+    def point(self, alias: str, version: int) -> None:
+        """Point an alias to a version."""
+        with self._guard(f"moving alias {alias}"):
+            self._client.set_registered_model_alias(MODEL_NAME, alias, str(version))
+
+    def metrics_of(self, run_id: str) -> dict[str, float]:
+        """Return the metrics of a training run."""
+        with self._guard("reading metrics"):
+            return dict(self._client.get_run(run_id).data.metrics)
+
+    def _guard(self, doing: str) -> Any:
+        return secret_kept(self._settings.tracking_uri, doing)
+
+
+def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:
+    number = int(version.version)
+    return RegisteredVersion(
+        number,
+        version.tags.get(TRAINING_DATE, ""),
+        version.run_id or "",
+        version.tags.get(DATA_VERSION, ""),
+        tuple(sorted(aliases.get(number, []))),
+        PROMOTED in version.tags,
+    )

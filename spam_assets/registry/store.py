@@ -1,0 +1,63 @@
+"""The MLflow store: reaching it, making it once, the names by which things are found in it.
+
+Errors that leave this room never show the tracking URI, which may hold a password.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+# Before MLflow is imported, which reads them once.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of MLflow's own 7, which take minutes to give up
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+
+import dagster as dg
+
+from spam_assets.engine.locks import hold_lock
+from spam_assets.settings import Settings
+
+TRAINING_DATE = "training_date"
+DATA_VERSION = "data_version"
+MODEL_URI = "model_uri"
+
+
+class TrackingError(dg.Failure):
+    """MLflow could not be used; the message says for what, without the tracking URI."""
+
+
+@contextmanager
+def secret_kept(tracking_uri: str, doing: str) -> Iterator[None]:
+    """Replace an error that would show the tracking URI's secret by one that does not."""
+    try:
+        yield
+    except Exception as error:
+        parts = urlsplit(tracking_uri)
+        if "@" not in parts.netloc and not parts.query:  # libpq takes a password as a parameter as well
+            raise
+        raise TrackingError(
+            f"MLflow failed while {doing} ({type(error).__name__}); "
+            "check that MLFLOW_TRACKING_URI is right and its server answers"
+        ) from None
+
+
+_prepared_stores: set[str] = set()
+
+
+def prepare_tracking_store(settings: Settings) -> None:
+    """Create the MLflow database and the experiment once, whoever comes first; a server does that by itself.
+
+    Creating the database takes seconds and must not happen in two processes at once, hence the lock. The experiment
+    says where artifacts are: MLflow's own choice for a database is the working directory of whoever comes first.
+    """
+    if settings.has_tracking_server or settings.tracking_uri in _prepared_stores:
+        return
+    with secret_kept(settings.tracking_uri, "opening the store"), hold_lock(settings, "mlflow"):
+        from mlflow import MlflowClient
+
+        client = MlflowClient(settings.tracking_uri)
+        if client.get_experiment_by_name(settings.experiment) is None:
+            client.create_experiment(settings.experiment, artifact_location=settings.artifact_folder.as_uri())
+    _prepared_stores.add(settings.tracking_uri)

@@ -1,0 +1,100 @@
+"""The registered model: a version for each model, and aliases that follow decisions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.learning.model import SpamModel
+from spam_assets.registry.registered_models import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, ModelRegistry
+from spam_assets.registry.store import TrackingError
+from spam_assets.registry.training_runs import TrainingMlFlow
+from spam_assets.settings import Settings
+from spam_assets_tests.registry import DAYS, change, log, runs_of
+
+
+def test_an_empty_registry_has_no_versions_and_no_champion(settings: Settings) -> None:
+    registry = ModelRegistry(settings)
+    assert registry.versions() == []
+    assert registry.aliased(CHAMPION) is None
+
+
+def test_the_same_model_is_registered_once_and_another_of_its_day_again(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel
+) -> None:
+    registry = ModelRegistry(settings)
+    version = log(mlflow, DAYS[-1], model)
+    first = registry.register(DAYS[-1], version)
+    log(mlflow, DAYS[-1], model)
+    assert registry.register(DAYS[-1], version) == first
+    second = registry.register(DAYS[-1], log(mlflow, DAYS[-1], change(model, 0.25)))
+    assert (first.version, second.version) == (1, 2)
+    assert [(found.version, found.training_date) for found in registry.versions()] == [(1, DAYS[-1]), (2, DAYS[-1])]
+    assert registry.aliased(CHAMPION) is None, "an alias that nothing has is no error"
+
+
+def test_a_registered_model_is_read_back_whole_whatever_store_the_process_uses(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow as library
+
+    registered = ModelRegistry(settings).register(DAYS[-1], log(mlflow, DAYS[-1], model))
+    monkeypatch.chdir(tmp_path)
+    before = library.get_tracking_uri()
+    library.set_tracking_uri(f"sqlite:///{tmp_path / 'other.db'}")
+    try:
+        loaded = ModelRegistry(settings).load_model(registered)
+    finally:
+        library.set_tracking_uri(before)
+    assert fingerprint_model(loaded) == fingerprint_model(model)
+    np.testing.assert_array_equal(loaded.weights, model.weights)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_model_that_no_run_trained_is_not_registered(settings: Settings) -> None:
+    with pytest.raises(TrackingError, match=f"materialize trained_model of {DAYS[0]} again"):
+        ModelRegistry(settings).register(DAYS[0], "unknown")
+
+
+def test_a_run_that_failed_is_no_source_of_a_version(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel
+) -> None:
+    version = log(mlflow, DAYS[-1], model)
+    (run,) = runs_of(mlflow)
+    mlflow.tracking_client.set_terminated(run.info.run_id, "FAILED")
+    with pytest.raises(TrackingError, match="no finished run"):
+        ModelRegistry(settings).register(DAYS[-1], version)
+
+
+def test_aliases_follow_decisions_and_rolling_back_twice_returns(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel
+) -> None:
+    registry = ModelRegistry(settings)
+    one, two, three = (
+        registry.register(day, log(mlflow, day, change(model, threshold)))
+        for day, threshold in zip(DAYS, (0.5, 0.6, 0.7), strict=True)
+    )
+
+    def aliases() -> dict[str, int]:
+        return {alias: found.version for found in registry.versions() for alias in found.aliases}
+
+    registry.carry_out(one, None, promote=False)
+    assert aliases() == {CHALLENGER: 1}
+    registry.carry_out(one, None, promote=True)
+    assert aliases()[CHAMPION] == 1
+    registry.carry_out(one, registry.aliased(CHAMPION), promote=True)
+    assert PREVIOUS not in aliases(), "a champion does not succeed itself"
+    registry.carry_out(three, registry.aliased(CHAMPION), promote=True)
+    assert (aliases()[CHAMPION], aliases()[PREVIOUS]) == (3, 1)
+    registry.carry_out(two, registry.aliased(CHAMPION), promote=False)
+    assert aliases()[CHALLENGER] != 2, "older than the champion: nothing to challenge with"
+
+    for champion, previous in ((1, 3), (3, 1)):
+        back = registry.aliased(PREVIOUS)
+        assert back is not None
+        registry.carry_out(back, registry.aliased(CHAMPION), promote=True)
+        assert (aliases()[CHAMPION], aliases()[PREVIOUS]) == (champion, previous)
+    found = registry.aliased(CHAMPION)
+    assert found is not None
+    assert (found.version, found.training_date, MODEL_NAME) == (3, DAYS[2], "spam-classifier")

@@ -1,0 +1,82 @@
+"""The window of a date: what is stored, what landed and was not run yet, and nothing that breaks a rule."""
+
+from pathlib import Path
+
+import pytest
+from upath import UPath
+
+from spam_assets.io_managers.arrow_features import FeaturesIOManager
+from spam_assets.io_managers.daily_files import StorageError, write_day
+from spam_assets.io_managers.parquet_frames import FrameIOManager
+from spam_assets.landing.zone import LandingZone
+from spam_assets.learning.features import MailFeatures, featurize_mail
+from spam_assets.windows import TrainingWindows, WindowOfDays
+from spam_assets_tests.conftest import day_text, make_mail
+
+ASSET = "mail_features"
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> FeaturesIOManager:
+    return FeaturesIOManager(UPath(tmp_path))
+
+
+def land_features(zone: LandingZone, offset: int) -> MailFeatures:
+    day = day_text(offset)
+    zone.write(day, make_mail(day))
+    return featurize_mail(zone.read(day).frame)
+
+
+def store(manager: FeaturesIOManager, offset: int, features: MailFeatures) -> None:
+    write_day(manager.path_of(ASSET, day_text(offset)), manager.to_bytes(features))
+
+
+def test_a_window_reads_only_the_days_it_is_asked_for(manager: FeaturesIOManager, zone: LandingZone) -> None:
+    days = [day_text(0), day_text(1)]
+    store(manager, 0, land_features(zone, 0))
+    write_day(manager.path_of(ASSET, days[1]), b"damaged")
+    window = WindowOfDays(manager, ASSET, days[::-1])
+
+    assert list(window) == days
+    assert len(window[days[0]]) == len(zone.read(days[0]).frame)
+    with pytest.raises(StorageError):
+        window[days[1]]
+    assert day_text(5) not in window
+    with pytest.raises(KeyError):
+        window[day_text(5)]
+
+
+def test_a_window_takes_days_that_are_not_stored_as_values(manager: FeaturesIOManager, zone: LandingZone) -> None:
+    features = [land_features(zone, offset) for offset in range(2)]
+    store(manager, 1, features[1])
+    window = WindowOfDays(manager, ASSET, [day_text(1)], {day_text(0): features[0]})
+
+    assert list(window) == [day_text(0), day_text(1)]
+    assert window[day_text(0)] is features[0]
+    assert window.data_versions() == {day_text(n): manager.fingerprint(features[n]) for n in range(2)}
+
+
+def test_the_window_of_a_date_is_whole_whatever_ran_before_it(
+    tmp_path: Path, manager: FeaturesIOManager, zone: LandingZone
+) -> None:
+    features = [land_features(zone, offset) for offset in range(4)]
+    bad = make_mail(day_text(4))
+    zone.write(day_text(4), bad.assign(label="sapm"))
+    features.append(land_features(zone, 5))
+    store(manager, 2, features[2])
+    store(manager, 5, features[4])
+    windows = TrainingWindows(zone, FrameIOManager(UPath(tmp_path)), manager, window_days=5)
+
+    window = windows.ending(day_text(5))
+
+    assert list(window) == [day_text(offset) for offset in (1, 2, 3, 5)]  # 0 is too old, 4 breaks a rule
+    assert window.data_versions()[day_text(1)] == manager.fingerprint(features[1])
+
+
+def test_a_date_without_features_of_its_own_says_what_to_do(
+    tmp_path: Path, manager: FeaturesIOManager, zone: LandingZone
+) -> None:
+    land_features(zone, 0)
+    windows = TrainingWindows(zone, FrameIOManager(UPath(tmp_path)), manager, window_days=5)
+    with pytest.raises(StorageError, match=f"{ASSET} of {day_text(0)} is not in storage; materialize {ASSET}"):
+        windows.ending(day_text(0))

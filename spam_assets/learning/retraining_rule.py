@@ -4,30 +4,30 @@ Training every day is the ideal; the rule comes near it at a fraction of the tra
 is something to learn (``age``, ``new_mail``) or when the champion is no longer what it was (``performance``,
 ``drift``). Whether the new model then serves is for ``promotion`` to decide.
 
-The rule sees reports only, never mail or models, and needs nothing beyond the standard library: a sensor may ask it
-every half minute. Its tests are therefore written out here; importing ``scipy.stats`` for them takes longer than
-judging thousands of days.
+The rule sees reports only, never mail or models. A sensor may ask it every half minute: whether there is anything to
+judge needs the standard library alone, and ``scipy.stats`` is imported where a new day is judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import erfc, exp, isnan, lgamma, log, log1p, sqrt
+from math import isnan
 from typing import TYPE_CHECKING, Literal
 
-from spam_assets.learning.reporting import BINS, DayReport, Histogram
+from spam_assets.learning.drift import DriftSettings, find_drift
 
 if TYPE_CHECKING:
     from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.reporting import DayReport
 
 Kind = Literal["no_champion", "age", "new_mail", "performance", "drift"]
 
 
 @dataclass(frozen=True)
-class RetrainingSettings:
-    """What a person may choose about retraining. Days of mail are days that have a report.
+class RetrainingSettings(DriftSettings):
+    """What a person may choose about retraining, drift included. Days of mail are days that have a report.
 
     Attributes:
         max_age_days: Retrain when the champion's training date is more than so many days ago.
@@ -40,12 +40,6 @@ class RetrainingSettings:
         performance_p_value: A day is below the bar when so many errors are less likely than this,
         performance_ratio: and its error rate is at least so many times the champion's own,
         least_errors: and there are at least so many errors, for a single one may be anything.
-        drift_days: Drift compares up to so many newest days of mail, those since the last training,
-        reference_days: with so many days of mail before them,
-        least_drift_messages: if there are at least so many messages of a class in both.
-        drift_p_value: Drift is a difference less likely than this by chance,
-        least_superiority: where a new message exceeds an old one in at least this share of pairs (0.5 is equality),
-        least_share_change: or where the share of spam moved by at least this much.
         cool_down_days: So many days after a training nothing is retrained.
     """
 
@@ -59,12 +53,6 @@ class RetrainingSettings:
     performance_p_value: float = 0.1
     performance_ratio: float = 1.5
     least_errors: int = 2
-    drift_days: int = 3
-    reference_days: int = 14
-    least_drift_messages: int = 10
-    drift_p_value: float = 0.003
-    least_superiority: float = 0.6
-    least_share_change: float = 0.5
     cool_down_days: int = 2
 
     def __post_init__(self) -> None:
@@ -245,8 +233,8 @@ def find_fault(report: DayReport, champion: ChampionRecord, settings: Retraining
         p_value = compute_binomial_tail(errors, messages, rate)
         if p_value <= settings.performance_p_value and errors / messages >= settings.performance_ratio * rate:
             return (
-                f"{happened.format(errors, messages)} on {report.day}, where the champion {does} {_percent(own_rate)} "
-                f"(p = {p_value:.1g})"
+                f"{happened.format(errors, messages)} on {report.day}, where the champion {does} "
+                f"{100 * own_rate:.3g} % (p = {p_value:.1g})"
             )
     return None
 
@@ -254,129 +242,16 @@ def find_fault(report: DayReport, champion: ChampionRecord, settings: Retraining
 def judge_drift(
     reports: Sequence[DayReport], learnt_until: str, newest_day: str, settings: RetrainingSettings
 ) -> Reason | None:
-    """A reason if the newest mail differs from the mail before it.
-
-    The newest day, the newest two and so on up to ``drift_days`` are added up and compared with the days before
-    them, added up as well: a great change shows in one day, a small one, or one on small days, in several. Three
-    differences count, where training can mend something: spam that scores lower or ham that scores higher; spam
-    with more words that the champion does not know; and a share of spam that jumps. New words of ham do not count:
-    they come with its topics, harm nothing by themselves (a "virtual" drift: Gama et al. 2014, "A Survey on Concept
-    Drift Adaptation"), and where they do harm ham scores higher. Each difference has to be unlikely by chance and
-    large, because among enough messages everything differs a little. A difference that the days before the last
-    training showed as well was answered by that training: one change is one reason.
-    """
-    unlearnt = sum(report.day > learnt_until for report in reports)
-    if not unlearnt or reports[-1].day != newest_day:
-        return None
-    answered = {what for _, drifts in _scan_drifts(reports[:-unlearnt], settings) for what in drifts}
-    for first_day, drifts in _scan_drifts(reports, settings, most_days=unlearnt):
-        new = [sentence for what, sentence in drifts.items() if what not in answered]
-        if new:
-            days = newest_day if first_day == newest_day else f"{first_day} to {newest_day}"
-            return Reason("drift", f"mail of {days} differs from that of the days before: {'; '.join(new)}")
-    return None
-
-
-def _scan_drifts(
-    reports: Sequence[DayReport], settings: RetrainingSettings, most_days: int | None = None
-) -> Iterator[tuple[str, dict[str, str]]]:
-    """First day and drifts of the newest day, the newest two and so on."""
-    for count in range(1, min(settings.drift_days, len(reports), most_days or len(reports)) + 1):
-        newest, before = reports[-count:], reports[:-count][-settings.reference_days :]
-        yield newest[0].day, find_drifts(newest, before, settings)
-
-
-def find_drifts(
-    newest: Sequence[DayReport], before: Sequence[DayReport], settings: RetrainingSettings
-) -> dict[str, str]:
-    """What differs in newer days from older ones, each with its sentence; see ``judge_drift``."""
-    drifts = {}
-    for what, name, goes_up in (
-        ("spam scores lower", "spam_scores", False),
-        ("ham scores higher", "ham_scores", True),
-        ("spam has more words unknown to the champion", "spam_unknown_words", True),
-    ):
-        new, old = _add_up(newest, name), _add_up(before, name)
-        if min(sum(new), sum(old)) < settings.least_drift_messages:
-            continue
-        superiority, p_value = compare_histograms(new, old) if goes_up else compare_histograms(new[::-1], old[::-1])
-        if p_value <= settings.drift_p_value and superiority >= settings.least_superiority:
-            drifts[what] = f"{what} in {100 * superiority:.0f} of 100 pairs (p = {p_value:.1g})"
-    spam, messages = sum(report.spam for report in newest), sum(report.messages for report in newest)
-    old_spam, old_messages = sum(report.spam for report in before), sum(report.messages for report in before)
-    if min(messages, old_messages) >= settings.least_drift_messages:
-        share, old_share = spam / messages, old_spam / old_messages
-        p_value = compare_shares(spam, messages, old_spam, old_messages)
-        if p_value <= settings.drift_p_value and abs(share - old_share) >= settings.least_share_change:
-            sentence = f"the share of spam is {_percent(share)} after {_percent(old_share)} (p = {p_value:.1g})"
-            drifts["the share of spam jumps"] = sentence
-    return drifts
+    """A reason if the newest mail differs from the mail before it; see ``find_drift``."""
+    sentence = find_drift(reports, learnt_until, newest_day, settings)
+    return None if sentence is None else Reason("drift", sentence)
 
 
 def compute_binomial_tail(hits: int, trials: int, probability: float) -> float:
     """Probability of at least so many hits: the p-value of the one-sided exact binomial test."""
-    if hits <= 0:
-        return 1.0
-    if hits > trials or probability <= 0:
-        return 0.0
-    if probability >= 1:
-        return 1.0
-    # sums the tail that falls away from the mean, so that its terms shrink and the sum may stop early
-    if hits < trials * probability:
-        return 1.0 - compute_binomial_tail(trials - hits + 1, trials, 1 - probability)
-    odds = probability / (1 - probability)
-    logarithm = lgamma(trials + 1) - lgamma(hits + 1) - lgamma(trials - hits + 1)
-    term = exp(logarithm + hits * log(probability) + (trials - hits) * log1p(-probability))
-    total = 0.0
-    while hits <= trials and term > 1e-17 * total:
-        total += term
-        term *= odds * (trials - hits) / (hits + 1)
-        hits += 1
-    return min(total, 1.0)
+    from scipy import stats
 
-
-def compare_histograms(newer: Histogram, older: Histogram) -> tuple[float, float]:
-    """Whether newer values are higher than older ones.
-
-    Returns:
-        The share of pairs where the newer is higher, a tie counting half (Vargha & Delaney 2000's A, 0.5 is
-        equality), and the one-sided p-value of Mann & Whitney's test (1947), with the normal approximation and
-        its correction for ties.
-    """
-    new, old = sum(newer), sum(older)
-    total = new + old
-    wins = ties = 0.0
-    below = 0
-    for in_newer, in_older in zip(newer, older, strict=True):
-        wins += in_newer * (below + in_older / 2)
-        below += in_older
-        ties += (in_newer + in_older) ** 3 - (in_newer + in_older)
-    variance = new * old / 12 * (total + 1 - ties / (total * (total - 1)))
-    excess = wins - new * old / 2 - 0.5  # 0.5 for continuity
-    return wins / (new * old), _upper_tail(excess / sqrt(variance)) if variance > 0 else 1.0
-
-
-def compare_shares(hits: int, trials: int, old_hits: int, old_trials: int) -> float:
-    """Two-sided p-value of the two-proportion z test (Pearson's chi-squared test of a table of four)."""
-    pooled = (hits + old_hits) / (trials + old_trials)
-    variance = pooled * (1 - pooled) * (1 / trials + 1 / old_trials)
-    if variance == 0:
-        return 1.0
-    return 2 * _upper_tail(abs(hits / trials - old_hits / old_trials) / sqrt(variance))
-
-
-def _upper_tail(deviations: float) -> float:
-    return erfc(deviations / sqrt(2)) / 2
-
-
-def _add_up(reports: Sequence[DayReport], name: str) -> Histogram:
-    return tuple(
-        sum(counts) for counts in zip((0,) * BINS, *(getattr(report, name) for report in reports), strict=True)
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
+    return float(stats.binom.sf(hits - 1, trials, probability))
 
 
 def _count_days(first: str, last: str) -> int:

@@ -138,6 +138,14 @@ def test_wilsons_interval_holds_the_share(found):
     assert 0 <= low <= hits / trials <= high <= 1
 
 
+@pytest.mark.parametrize(("hits", "trials"), [(0, 1), (1, 1), (0, 10), (3, 40), (40, 40), (81, 263), (5, 10**7)])
+def test_wilsons_interval_is_that_of_scipy(hits, trials):
+    from scipy import stats
+
+    expected = stats.binomtest(hits, trials).proportion_ci(method="wilson")
+    assert wilson_interval(hits, trials) == pytest.approx(tuple(expected), rel=1e-9, abs=1e-12)
+
+
 @given(st.floats(0, 100), st.integers(1, 5000), st.integers(1, 5000))
 def test_the_interval_of_the_area_holds_the_area(area, ham, spam):
     low, high = roca_interval(area, ham, spam)

@@ -1,7 +1,6 @@
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import date, timedelta
 from math import comb, nan
 
 import pytest
@@ -9,87 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spam_assets.learning.comparison import DatedModel
-from spam_assets.learning.reporting import BINS, DayReport, report_day
+from spam_assets.learning.reporting import report_day
 from spam_assets.learning.retraining_rule import (
     ChampionRecord,
     RetrainingSettings,
-    compare_histograms,
-    compare_shares,
     compute_binomial_tail,
     decide_retraining,
 )
 from spam_assets.learning.training import TrainingSettings, train_model
+from spam_assets_tests.conftest import PROJECT
 from spam_assets_tests.learning import make_window
-
-TRAINED = "2030-03-01"
-CHAMPION = ChampionRecord(TRAINED, learnt_messages=3000, ham=2000, spam=500, fpr=0.001, recall=0.94)
-QUIET = RetrainingSettings(max_age_days=1000, least_new_of_a_class=10**9, cool_down_days=0)
-"""Neither age nor new mail is a reason."""
-
-
-def day_after(number: int) -> str:
-    return str(date.fromisoformat(TRAINED) + timedelta(days=number))
-
-
-def spread(messages: int, low_share: float = 0.05, low: int = 2, high: int = 19) -> tuple[int, ...]:
-    """So many messages in two bins."""
-    counts = [0] * BINS
-    counts[low] = round(low_share * messages)
-    counts[high] = messages - counts[low]
-    return tuple(counts)
-
-
-def report(
-    number: int,
-    *,
-    ham: int = 40,
-    spam: int = 20,
-    missed: int = 1,
-    called: int = 0,
-    champion: str = TRAINED,
-    **histograms: tuple[int, ...],
-) -> DayReport:
-    """The report of the day so many days after the training; figures that the rule does not read are NaN."""
-    counted = {
-        "ham_scores": spread(ham, 1.0),
-        "spam_scores": spread(spam),
-        "ham_unknown_words": spread(ham, 0.5, 10, 12),
-        "spam_unknown_words": spread(spam, 0.5, 10, 12),
-    }
-    return DayReport(
-        day=day_after(number),
-        champion_training_date=champion,
-        messages=ham + spam,
-        ham=ham,
-        spam=spam,
-        false_positives=called,
-        false_negatives=missed,
-        fpr=nan,
-        fpr_interval=(nan, nan),
-        recall=nan,
-        recall_interval=(nan, nan),
-        one_minus_roca_percent=nan,
-        one_minus_roca_percent_interval=(nan, nan),
-        brier=nan,
-        spam_share=nan,
-        calibration_error=nan,
-        unknown_words_share=nan,
-        **{**counted, **histograms},
-    )
-
-
-def decide(reports, settings=QUIET, champion=CHAMPION, newest=None, **others):
-    newest = newest or max(found.day for found in reports)
-    return decide_retraining(reports, champion, newest, settings, **others)
-
-
-def kinds_of(decision) -> list[str]:
-    return [reason.kind for reason in decision.reasons]
-
-
-OLD = [report(-number, champion="2030-02-01") for number in range(1, 15)]
-"""Two quiet weeks before the champion's training date, scored by the one before it."""
-
+from spam_assets_tests.learning.day_reports import (
+    CHAMPION,
+    OLD,
+    QUIET,
+    TRAINED,
+    day_after,
+    decide,
+    kinds_of,
+    report,
+)
 
 # --- no champion, repetition, cool-down
 
@@ -256,81 +194,6 @@ def test_settings_by_which_nothing_could_be_below_the_bar_are_refused():
         RetrainingSettings(below_bar_days=6)
 
 
-# --- drift
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"spam_scores": spread(20, 0.4)}, "spam scores lower in 68 of 100 pairs"),
-        ({"ham_scores": spread(40, 0.5)}, "ham scores higher in 75 of 100 pairs"),
-        ({"spam_unknown_words": spread(20, 0.05, 10, 15)}, "spam has more words unknown to the champion"),
-        ({"ham": 1, "spam": 200, "missed": 3}, "the share of spam is 99.5 % after 33.3 %"),
-    ],
-)
-def test_mail_that_differs_is_a_reason(change, said):
-    decision = decide([*OLD, report(1, **change)])
-    assert kinds_of(decision) == ["drift"]
-    assert said in decision.reasons[0].sentence
-    assert "mail of 2030-03-02 differs" in decision.reasons[0].sentence
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"spam_scores": spread(20, 0.0)},  # spam scores higher: all the better
-        {"ham_scores": spread(40, 1.0, 0)},
-        {"spam_unknown_words": spread(20, 1.0, 5)},
-        {"ham_unknown_words": spread(40, 0.0, 10, 19)},  # new topics, and no harm done
-        {"ham": 60, "spam": 0, "missed": 0},  # the share of spam moves by a third only
-        {"spam": 9, "spam_scores": spread(9, 1.0)},  # too few
-    ],
-)
-def test_mail_that_differs_harmlessly_is_not(change):
-    assert kinds_of(decide([*OLD, report(1, **change)])) == []
-
-
-def test_a_small_difference_among_very_many_messages_is_no_drift():
-    many = [report(-number, spam=10**6, spam_scores=spread(10**6, 0.05)) for number in range(1, 15)]
-    assert kinds_of(decide([*many, report(1, spam=10**6, spam_scores=spread(10**6, 0.2))])) == []
-    assert kinds_of(decide([*many, report(1, spam=10**6, spam_scores=spread(10**6, 0.3))])) == ["drift"]
-
-
-def test_a_large_difference_among_few_messages_may_be_chance_and_is_no_drift():
-    newest = report(1, ham=5, spam=10, missed=0, spam_scores=spread(10, 0.3))  # 62 of 100 pairs
-    assert kinds_of(decide([OLD[0], newest])) == []
-    assert kinds_of(decide([*OLD, newest])) == ["drift"]
-
-
-def test_mail_is_compared_with_the_last_two_weeks_of_mail_only():
-    long_ago = [report(-number, champion="2030-02-01", spam_scores=spread(20, 0.4)) for number in range(15, 100)]
-    newest = report(1, spam_scores=spread(20, 0.4))
-    assert kinds_of(decide([*long_ago, *OLD, newest])) == ["drift"]
-    assert kinds_of(decide([*long_ago, newest])) == []
-
-
-def test_small_days_are_added_up():
-    small = [report(number, ham=10, spam=5, missed=0, spam_scores=spread(5, 0.4)) for number in (1, 2, 3)]
-    assert kinds_of(decide([*OLD, *small[:1]])) == []
-    decision = decide([*OLD, *small])
-    assert kinds_of(decision) == ["drift"]
-    assert "mail of 2030-03-03 to 2030-03-04 differs" in decision.reasons[0].sentence
-
-
-def test_one_change_is_one_reason():
-    changed = {"spam_unknown_words": spread(20, 0.05, 10, 15)}
-    before = [*OLD, report(1, **changed)]
-    assert kinds_of(decide(before)) == ["drift"]
-    after = [*before, report(2, **changed), report(3, **changed)]
-    assert kinds_of(decide(after, last_training=day_after(1))) == []
-    other = [*after, report(4, **changed, spam_scores=spread(20, 0.6))]
-    assert "spam scores lower" in decide(other, last_training=day_after(1)).reasons[0].sentence
-
-
-def test_the_first_reports_have_nothing_to_be_compared_with():
-    assert kinds_of(decide([report(1, spam_scores=spread(20, 0.9))])) == []
-
-
 # --- reports as they come
 
 
@@ -393,26 +256,32 @@ def test_the_binomial_tail_is_the_sum_of_its_terms(found, probability):
     assert compute_binomial_tail(hits, trials, probability) == pytest.approx(sum(terms), rel=1e-9, abs=1e-12)
 
 
-def test_the_tests_are_those_of_scipy():
-    stats = pytest.importorskip("scipy.stats")
-    for hits, trials, probability in ((7, 18, 0.06), (1200, 100_000, 0.01), (3, 5, 0.9), (90_000, 100_000, 0.01)):
-        expected = stats.binomtest(hits, trials, probability, alternative="greater").pvalue
-        assert compute_binomial_tail(hits, trials, probability) == pytest.approx(expected, rel=1e-6, abs=1e-300)
-    newer, older = (3, 4, 0, 5), (9, 20, 4, 2)
-    values = [[bin_ for bin_, count in enumerate(counts) for _ in range(count)] for counts in (newer, older)]
-    expected = stats.mannwhitneyu(*values, alternative="greater", method="asymptotic")
-    superiority, p_value = compare_histograms(newer, older)
-    assert superiority == pytest.approx(expected.statistic / (12 * 35))
-    assert p_value == pytest.approx(expected.pvalue)
-    table = [[7, 13], [30, 170]]
-    assert compare_shares(7, 20, 30, 200) == pytest.approx(stats.chi2_contingency(table, correction=False).pvalue)
-
-
-def test_histograms_and_shares_without_any_difference_are_no_surprise():
-    assert compare_histograms((0, 5, 0), (0, 9, 0)) == (0.5, 1.0)
-    assert compare_shares(0, 10, 0, 20) == 1.0
+@pytest.mark.parametrize(
+    ("hits", "trials", "probability", "expected"),
+    [
+        (7, 18, 0.06, 4.9360804093541956e-05),
+        (1200, 100_000, 0.01, 3.8125331021509546e-10),
+        (3, 5, 0.9, 0.99144),
+        (90_000, 100_000, 0.01, 0.0),
+        (0, 0, 0.5, 1.0),
+        (3, 3, 1.0, 1.0),
+        (1, 3, 0.0, 0.0),
+    ],
+)
+def test_the_binomial_tail_is_exact_from_small_days_to_large_ones(hits, trials, probability, expected):
+    assert compute_binomial_tail(hits, trials, probability) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
 def test_a_sensor_may_ask_the_rule_without_numpy():
     code = "import sys, spam_assets.learning.retraining_rule; sys.exit('numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("judged", "expected"), [("2030-03-02", False), ("2030-03-01", True)])
+def test_scipy_is_imported_where_a_new_day_is_judged_and_not_before(judged, expected):
+    code = (
+        "import sys; from spam_assets_tests.learning.day_reports import *; "
+        f"decide([*OLD, report(1)], last_judged_day='{judged}'); sys.exit('scipy.stats' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False)
+    assert done.returncode == expected

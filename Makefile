@@ -1,0 +1,41 @@
+# The one command for each thing one does here; CONTRIBUTING.md says when. The tools are those of the active environment.
+PYTHON ?= python
+NAME ?= loading
+.DEFAULT_GOAL := help
+.PHONY: help setup test slow format lint types ui demo bench lock
+
+help:  ## List these commands
+	@grep -E '^[a-z]+:.*  ## ' Makefile | sed -E 's/^([a-z]+):.*  ## /make \1\t/' | expand -t 16
+
+setup:  ## Install the project and what its tests need, in the locked versions, into the active environment
+	$(PYTHON) -m pip install -c requirements.lock -e '.[test]'
+
+test:  ## Run the tests: some minutes on two cores
+	$(PYTHON) -m pytest
+
+slow:  ## Run the slow tests, one at a time: real daemons, a browser, killed processes; a quarter of an hour
+	$(PYTHON) -m pytest -m slow -n 0
+
+format:  ## Write all code in the one style, and mend what can be mended
+	ruff format .
+	ruff check --fix .
+
+lint:  ## Check style, mistakes and who imports whom
+	ruff check .
+	ruff format --check .
+	lint-imports
+
+types:  ## Check types
+	mypy
+
+ui:  ## Serve the Dagster UI and MLflow's on the home folder
+	spam-assets ui
+
+demo:  ## From the SpamAssassin corpus to a champion: about two minutes
+	spam-assets demo
+
+bench:  ## Run a benchmark: make bench NAME=quality (features, training, loading, backfill, one_date, retraining)
+	$(PYTHON) -m benchmarks.$(NAME)
+
+lock:  ## Renew requirements.lock from an environment made for it, with today's newest releases that fit
+	PYTHON=$(PYTHON) bash .ci/lock

@@ -44,6 +44,9 @@ GOLDEN_RATIO = 0.6180339887498949
 LEAST_DEVIATION = 0.4
 """Words with |2p - 1| below it would weigh less than 0.4^8 = 0.0007: not worth storing."""
 
+DISBELIEF = 1.0
+"""A label that the margin contradicts by more than this is not counted in the words, which cannot take it back."""
+
 MATURE_MESSAGES = 100
 """Margins given after so many messages of each class choose calibration and threshold, once there are enough:
 what a model gets wrong in its first days says little of what it gets wrong now."""
@@ -71,7 +74,7 @@ class TrainingSettings:
     target_fpr: float = 0.001
     minimum_messages_a_class: int = 10
     evaluation_days: int = 30
-    cost: float = 2.0
+    cost: float = 1.4
     revisits: float = 2.0
     least_revisits: int = 200
     replay_messages: int = 5000
@@ -98,10 +101,11 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
     history = _History(settings)
     for day in days:
         features = window[day]
+        margins = None
         if min(learner.ham, learner.spam) >= settings.minimum_messages_a_class:
-            is_mature = min(learner.ham, learner.spam) >= MATURE_MESSAGES
-            history.add(day, features.labels, learner.score_margins(features), is_mature=is_mature)
-        learner.learn(features)
+            margins = learner.score_margins(features)
+            history.add(day, features.labels, margins, is_mature=learner.is_mature)
+        learner.learn(features, margins)
     least = settings.minimum_messages_a_class
     if min(learner.ham, learner.spam) < least:
         message = (
@@ -131,6 +135,7 @@ class StreamingLearner:
         self.spam = 0
         self.weights = np.zeros(TABLE_SIZES[PATTERNS], np.float32)
         self._counts = np.zeros((TABLE_SIZES[WORDS], 2), np.float32)
+        self._counted = np.zeros(2, np.int64)  # messages of ham and of spam in the counts
         self._settings = settings
         self._replay: deque[Lesson] = deque()  # oldest first
         self._phase = 0.0
@@ -140,18 +145,33 @@ class StreamingLearner:
         """Messages kept for revisits."""
         return sum(len(past) for past in self._replay)
 
+    @property
+    def is_mature(self) -> bool:
+        """Whether enough was learnt for its margins to be held against labels."""
+        return min(self.ham, self.spam) >= MATURE_MESSAGES
+
     def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Margin of each message, as ``SpamModel`` computes it: above 0 leans to spam."""
         patterns, words = features.views[PATTERNS], features.views[WORDS]
         margins = score_patterns(patterns.indices, patterns.offsets, self.weights)
-        evidence = _score_counts(words.indices, words.offsets, self._counts, self.ham, self.spam)
+        evidence = _score_counts(words.indices, words.offsets, self._counts, *self._counted)
         return np.asarray(margins + EVIDENCE_SHARE * evidence, np.float64)
 
-    def learn(self, features: MailFeatures) -> None:
-        """Learn a day's messages, newest first, then visit a spread of the buffer again."""
+    def learn(self, features: MailFeatures, margins: npt.NDArray[np.float64] | None = None) -> None:
+        """Learn a day's messages, newest first, then visit a spread of the buffer again.
+
+        Args:
+            features: The day's n messages.
+            margins: What ``score_margins`` gave them, shape (n,), where it was asked. Words of messages whose label
+                they contradict are not counted: one spam called ham would clear its resends for good.
+        """
         labels = np.ascontiguousarray(features.labels)
         words, patterns = features.views[WORDS], features.views[PATTERNS]
-        count_words(words.indices, words.offsets, labels, self._counts)
+        is_believed = np.ones(len(labels), np.bool_)
+        if margins is not None and self.is_mature:
+            is_believed = np.where(labels == 1, -margins, margins) <= DISBELIEF
+        count_words(words.indices, words.offsets, labels, is_believed, self._counts)
+        self._counted += np.bincount(labels[is_believed], minlength=2)
         spam = int(labels.sum())
         self.spam += spam
         self.ham += len(labels) - spam
@@ -171,7 +191,7 @@ class StreamingLearner:
 
     def word_log_odds(self) -> npt.NDArray[np.float32]:
         """Log-odds (spam against ham) of each word; 0 where it is unknown or shared too evenly to count."""
-        return weigh_words(self._counts, self.ham, self.spam)
+        return weigh_words(self._counts, *self._counted)
 
 
 @dataclass(frozen=True)
@@ -258,10 +278,13 @@ def count_words(
     indices: npt.NDArray[np.uint32],
     offsets: npt.NDArray[np.int64],
     labels: npt.NDArray[np.int8],
+    is_believed: npt.NDArray[np.bool_],
     counts: npt.NDArray[np.float32],
 ) -> None:
-    """Add the rows of each label (0 or 1) to ``counts``, shape (words, 2)."""
+    """Add the rows of each label (0 or 1) that is believed to ``counts``, shape (words, 2)."""
     for row in range(len(offsets) - 1):
+        if not is_believed[row]:
+            continue
         label = labels[row]
         for at in range(offsets[row], offsets[row + 1]):
             counts[indices[at], label] += 1

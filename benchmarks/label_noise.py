@@ -80,7 +80,7 @@ class Outcome:
     scores: npt.NDArray[np.float64]
     thresholds: npt.NDArray[np.float64]
     day_numbers: npt.NDArray[np.int64]
-    suspects: tuple[float, float] | None = None
+    suspects: tuple[float, float] | None = None  # precision and recall of the last model's list
 
 
 def read_days(landing: str, days: Sequence[str]) -> dict[str, pd.DataFrame]:
@@ -108,7 +108,19 @@ def run_ours(features: Mapping[str, MailFeatures], disturbance: Disturbance, fir
             numbers.append(np.full(len(true), number))
         window[day] = mislabel_features(day, true, disturbance)
         window = dict(list(window.items())[-WINDOW_DAYS:])
-    return Outcome(*(np.concatenate(part) for part in (labels, scores, thresholds, numbers)))
+    model = train_model(window, settings)
+    planted = {
+        (day, message_id)
+        for day, learnt in window.items()
+        for message_id, is_wrong in zip(learnt.message_ids, learnt.labels != features[day].labels, strict=True)
+        if is_wrong
+    }
+    found = {(suspect.day, suspect.message_id) for suspect in model.suspects}
+    hits = len(found & planted)
+    suspects = (hits / len(found) if found else 1.0, hits / len(planted)) if planted else None
+    return Outcome(
+        np.concatenate(labels), np.concatenate(scores), np.concatenate(thresholds), np.concatenate(numbers), suspects
+    )
 
 
 def mislabel_features(day: str, true: MailFeatures, disturbance: Disturbance) -> MailFeatures:
@@ -134,7 +146,7 @@ def run_peer(name: str, mail: Mapping[str, pd.DataFrame], disturbance: Disturban
         spam_filter.learn(day, frame.assign(**{LABEL: learnt}))
         if first - 1 <= number < len(mail):
             spam_filter.train()
-    return Outcome(*(np.concatenate(part) for part in (labels, scores, thresholds, numbers)))
+    return Outcome(np.concatenate(labels), np.concatenate(scores), np.concatenate(thresholds), np.concatenate(numbers))
 
 
 _MAIL: dict[str, pd.DataFrame] = {}  # of this process: read once, shared with the processes forked from it
@@ -238,6 +250,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: dict[str, Any] = {"days": [options.from_day, len(days)], "rows": tabulate(options.from_day)}
     if options.from_day < CORPUS_HELD_OUT_FROM <= len(days):
         results["held_out"] = {"days": [CORPUS_HELD_OUT_FROM, len(days)], "rows": tabulate(CORPUS_HELD_OUT_FROM)}
+    results["suspects"] = []
+    for kind, share in DISTURBANCES:
+        shares = [outcome.suspects for outcome in outcomes.get((OURS, kind, share), []) if outcome.suspects]
+        if shares:
+            precision, recall = np.mean(shares, axis=0)
+            worst = np.min(shares, axis=0)
+            print(
+                f"suspect labels, {kind} {share:.0%}: precision {precision:.3f} ({worst[0]:.3f}), "
+                f"recall {recall:.3f} ({worst[1]:.3f})"
+            )
+            results["suspects"].append(
+                {"kind": kind, "share": share, "precision": float(precision), "recall": float(recall)}
+            )
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
     return 0

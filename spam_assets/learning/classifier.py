@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from spam_assets.learning.calibration import Calibration
 from spam_assets.learning.features import SparseRows
 from spam_assets.learning.model import EVIDENCE_SHARE, score_patterns, score_words
-from spam_assets.learning.training import Lesson, Sweep, count_words, weigh_words
+from spam_assets.learning.training import Lesson, Sweep
+from spam_assets.learning.word_counts import count_words, weigh_words
 
 
 class SpamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

@@ -7,8 +7,7 @@ For every day in order a filter scores mail that it has not seen, then learns it
 
 All filters get the same mail: bogofilter and spamprobe the raw message, or one made of the columns where there is
 no raw one; ours the raw message's headers and the columns; scikit-learn's models the columns From, Subject and
-decoded body, which suited them better than raw headers on days 11 to 45 (docs/quality.md). They learn every third
-day only: retraining them takes more CPU than all the rest together.
+decoded body, which suited them better than raw headers on days 11 to 45 (docs/quality.md). All of them learn daily.
 
 Every filter runs in a process of its own. CPU seconds and peak memory of bogofilter and spamprobe are those of the
 commands alone; of the others those of the Python process, which also holds pandas and the day's mail. Reading the
@@ -51,7 +50,6 @@ from spam_assets.learning.evaluation import (
 from spam_assets.mail.columns import BODY, LABEL, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
 from spam_assets.mail.validation import select_valid_mail
 
-RETRAIN_EVERY_DAYS = 3
 BOGOFILTER_CUTOFF = 0.99  # its default spam_cutoff
 SPAMPROBE_CUTOFF = 0.6  # its default for -l
 CORPUS_HELD_OUT_FROM = 46  # what ours is made of was chosen on the corpus's days before
@@ -264,7 +262,6 @@ class _ScikitLearnFilter:
     _texts: list[str] = field(default_factory=list)
     _labels: list[bool] = field(default_factory=list)
     _is_fitted: bool = False
-    _days_to_training: int = 0
 
     def score(self, day: str, mail: pd.DataFrame) -> tuple[npt.NDArray[np.float64], float]:  # noqa: ARG002
         if not self._is_fitted:
@@ -277,14 +274,10 @@ class _ScikitLearnFilter:
         self._labels += (mail[LABEL] == SPAM).tolist()
 
     def train(self) -> None:
-        """Train, unless that was less than three days ago."""
-        if self._days_to_training > 0:
-            self._days_to_training -= 1
-            return
+        """Train from scratch."""
         if len(set(self._labels)) == 2:
             self.classifier.fit(self.vectorizer.fit_transform(self._texts), self._labels)
             self._is_fitted = True
-            self._days_to_training = RETRAIN_EVERY_DAYS - 1
 
 
 def _build_tfidf() -> _ScikitLearnFilter:

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from spam_assets.learning.label_noise import count_believed_ham
+
 PRIOR_SLOPE = 3.0
 PRIOR_STRENGTH = 100.0
 LEAST_HAM = 20
@@ -63,11 +65,18 @@ def calibrate(
 
     A message that is more likely ham than spam is never called spam, so the threshold is at least 0.5; while
     there are too few messages of ham to choose by it is ``CAUTIOUS_THRESHOLD``.
+
+    Some of the labels are wrong. ``label_noise.count_believed_ham`` says how much of what is called ham may lie above
+    the threshold. That, and spam that scores below most ham, is left out of the sigmoid's fit too: a few labels far on
+    the wrong side would flatten it, more on some days than on others (trimmed likelihood: Hadi & Luceno 1997).
     """
-    calibration = fit_calibration(margins, labels)
-    margin = choose_margin(margins[labels == 0], target_fpr)
-    if not np.isfinite(margin):
-        return calibration, CAUTIOUS_THRESHOLD
+    is_ham = labels == 0
+    ham, spam = np.sort(margins[is_ham])[::-1], np.sort(margins[~is_ham])[::-1]
+    if len(ham) < LEAST_HAM:
+        return fit_calibration(margins, labels), CAUTIOUS_THRESHOLD
+    margin = ham[count_believed_ham(ham, spam, target_fpr)]
+    is_contradicted = np.where(is_ham, margins > margin, margins < ham[len(ham) // 2])
+    calibration = fit_calibration(margins[~is_contradicted], labels[~is_contradicted])
     at_margin = float(calibration.apply(np.array([margin]))[0])
     return calibration, max(float(np.nextafter(at_margin, 2.0)), 0.5)
 

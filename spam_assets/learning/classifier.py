@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from spam_assets.learning.calibration import Calibration
 from spam_assets.learning.features import SparseRows
 from spam_assets.learning.model import EVIDENCE_SHARE, score_patterns, score_words
-from spam_assets.learning.training import Lesson, Sweep, count_words, weigh_words
+from spam_assets.learning.training import Lesson, Sweep
+from spam_assets.learning.word_counts import count_words, weigh_words
 
 
 class SpamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -40,7 +41,7 @@ class SpamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_features_in_: Number of features seen in ``fit``.
     """
 
-    def __init__(self, *, cost: float = 2.0, passes: int = 3, evidence_share: float = EVIDENCE_SHARE) -> None:
+    def __init__(self, *, cost: float = 1.4, passes: int = 3, evidence_share: float = EVIDENCE_SHARE) -> None:
         self.cost = cost
         self.passes = passes
         self.evidence_share = evidence_share
@@ -74,7 +75,7 @@ class SpamClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         for _ in range(self.passes):
             lesson.descend(self.weights_, self.cost, Sweep(0.0, 1.0))
         counts = np.zeros((self.n_features_in_, 2), np.float32)
-        count_words(rows.indices, rows.offsets, labels, counts)
+        count_words(rows.indices, rows.offsets, labels, np.ones(len(labels), np.bool_), counts)
         spam = int(labels.sum())
         self.log_odds_ = weigh_words(counts, len(labels) - spam, spam)
         return self

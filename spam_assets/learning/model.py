@@ -15,6 +15,13 @@ from spam_assets.learning.calibration import Calibration
 from spam_assets.learning.code_versions import FEATURES_VERSION
 from spam_assets.learning.evaluation import Evaluation
 from spam_assets.learning.features import PATTERNS, WORDS, MailFeatures
+from spam_assets.learning.label_suspects import (
+    ContradictingDay,
+    SuspectLabel,
+    pack_records,
+    unpack_contradicting_days,
+    unpack_suspects,
+)
 
 EVIDENCE_SHARE = 0.5
 """Margin = linear margin of the patterns + 0.5 x mean log-odds of the words."""
@@ -57,6 +64,8 @@ class SpamModel:
         evaluation: How the window's newest days went, each scored before it was learnt.
         progressive: The scores behind ``evaluation``.
         features_version: The version of the features it understands.
+        suspects: Messages of the window whose label is probably wrong, strongest first; see ``label_suspects``.
+        contradicting_days: Days of the window that were not learnt, oldest first.
     """
 
     weights: npt.NDArray[np.float32]
@@ -69,6 +78,8 @@ class SpamModel:
     evaluation: Evaluation
     progressive: ProgressiveScores
     features_version: str = FEATURES_VERSION
+    suspects: tuple[SuspectLabel, ...] = ()
+    contradicting_days: tuple[ContradictingDay, ...] = ()
 
     def score(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Calibrated spam probability of each message, shape (n,)."""
@@ -91,6 +102,8 @@ class SpamModel:
             "progressive_labels": self.progressive.labels,
             "progressive_scores": self.progressive.scores,
             "progressive_thresholds": self.progressive.thresholds,
+            "suspects": pack_records(self.suspects),
+            "contradicting_days": pack_records(self.contradicting_days),
             **{
                 f"evaluation_{field.name}": np.array(
                     getattr(self.evaluation, field.name), np.str_ if field.name == "days" else None
@@ -101,7 +114,7 @@ class SpamModel:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> SpamModel:
-        """Rebuild a model from the arrays of ``to_arrays``.
+        """Rebuild a model from the arrays of ``to_arrays``; one stored before suspects were kept has none.
 
         Raises:
             ValueError: If the model reads features of another version than this code makes.
@@ -113,6 +126,7 @@ class SpamModel:
                 f"{FEATURES_VERSION}; train it again"
             )
             raise ValueError(message)
+        nothing = pack_records(())
         slope, intercept, threshold = (float(value) for value in arrays["calibration"])
         figures = {
             field.name: arrays[f"evaluation_{field.name}"].tolist()
@@ -136,6 +150,8 @@ class SpamModel:
                 arrays["progressive_thresholds"],
             ),
             features_version=version,
+            suspects=unpack_suspects(arrays.get("suspects", nothing)),
+            contradicting_days=unpack_contradicting_days(arrays.get("contradicting_days", nothing)),
         )
 
 

@@ -25,8 +25,16 @@ from numba import njit
 from spam_assets.learning.calibration import Calibration, calibrate
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import PATTERNS, TABLE_SIZES, WORDS, MailFeatures, SparseRows
+from spam_assets.learning.label_suspects import (
+    DISBELIEF,
+    ContradictingDay,
+    SuspectLabel,
+    contradict_labels,
+    find_contradicting_day,
+    rank_suspects,
+    suspect_labels,
+)
 from spam_assets.learning.model import (
-    EVIDENCE_PRIOR,
     EVIDENCE_SHARE,
     ProgressiveScores,
     SpamModel,
@@ -34,15 +42,10 @@ from spam_assets.learning.model import (
     score_patterns,
     sum_weights,
 )
-
-WORD_SMOOTHING = 0.1
-"""Robinson's s: a word seen once in spam and never in ham has the spam share 1.05 / 1.1."""
+from spam_assets.learning.word_counts import count_words, score_counts, weigh_words
 
 GOLDEN_RATIO = 0.6180339887498949
 """Successive multiples modulo 1 spread evenly, so the revisits of successive days pick different messages."""
-
-LEAST_DEVIATION = 0.4
-"""Words with |2p - 1| below it would weigh less than 0.4^8 = 0.0007: not worth storing."""
 
 MATURE_MESSAGES = 100
 """Margins given after so many messages of each class choose calibration and threshold, once there are enough:
@@ -66,16 +69,18 @@ class TrainingSettings:
         least_revisits: At least so many a day, so that a window of few messages is learnt well.
         replay_messages: The newest messages kept for revisits; bounds memory.
         calibration_messages: The newest progressive scores that calibration and threshold are fitted to.
+        vouched_days: Days that are learnt even if their labels contradict everything before them.
     """
 
     target_fpr: float = 0.001
     minimum_messages_a_class: int = 10
     evaluation_days: int = 30
-    cost: float = 2.0
+    cost: float = 1.4
     revisits: float = 2.0
     least_revisits: int = 200
     replay_messages: int = 5000
     calibration_messages: int = 20_000
+    vouched_days: frozenset[str] = frozenset()
 
 
 def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) -> SpamModel:
@@ -87,8 +92,9 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
         settings: See ``TrainingSettings``.
 
     Returns:
-        The model that has learnt every day, with calibration, threshold and evaluation from scores given
-        before each day was learnt. Same window and settings, same bytes.
+        The model that has learnt every day but those whose labels contradict the days before them, with
+        calibration, threshold and evaluation from scores given before each day was learnt. Same window and settings,
+        same bytes.
 
     Raises:
         NotEnoughMailError: If the window has too few messages of ham or of spam.
@@ -96,12 +102,19 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
     days = tuple(sorted(window))
     learner = StreamingLearner(settings)
     history = _History(settings)
+    contradicting: list[ContradictingDay] = []
     for day in days:
         features = window[day]
+        margins = None
         if min(learner.ham, learner.spam) >= settings.minimum_messages_a_class:
-            is_mature = min(learner.ham, learner.spam) >= MATURE_MESSAGES
-            history.add(day, features.labels, learner.score_margins(features), is_mature=is_mature)
-        learner.learn(features)
+            margins = learner.score_margins(features)
+            if learner.is_mature and day not in settings.vouched_days:
+                found = find_contradicting_day(day, contradict_labels(features.labels, margins))
+                if found:
+                    contradicting.append(found)
+                    continue
+            history.add(day, features, margins, is_mature=learner.is_mature)
+        learner.learn(features, margins, day)
     least = settings.minimum_messages_a_class
     if min(learner.ham, learner.spam) < least:
         message = (
@@ -110,16 +123,19 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
         )
         raise NotEnoughMailError(message)
     calibration, threshold, progressive = history.calibrate_progressively()
+    not_learnt = {found.day for found in contradicting}
     return SpamModel(
         weights=round_weights(learner.weights),
         log_odds=round_weights(learner.word_log_odds()),
         calibration=calibration,
         threshold=threshold,
-        days=days,
+        days=tuple(day for day in days if day not in not_learnt),
         ham=learner.ham,
         spam=learner.spam,
         evaluation=evaluate_scores(progressive.labels, progressive.scores, progressive.thresholds, progressive.days),
         progressive=progressive,
+        suspects=rank_suspects([*history.suspect(calibration), *learner.suspect_early_mail(calibration)]),
+        contradicting_days=tuple(contradicting),
     )
 
 
@@ -131,8 +147,10 @@ class StreamingLearner:
         self.spam = 0
         self.weights = np.zeros(TABLE_SIZES[PATTERNS], np.float32)
         self._counts = np.zeros((TABLE_SIZES[WORDS], 2), np.float32)
+        self._counted = np.zeros(2, np.int64)  # messages of ham and of spam in the counts
         self._settings = settings
         self._replay: deque[Lesson] = deque()  # oldest first
+        self._early: deque[tuple[str, MailFeatures, Lesson]] = deque()  # of the replay, learnt before maturity
         self._phase = 0.0
 
     @property
@@ -140,18 +158,36 @@ class StreamingLearner:
         """Messages kept for revisits."""
         return sum(len(past) for past in self._replay)
 
+    @property
+    def is_mature(self) -> bool:
+        """Whether enough was learnt for its margins to be held against labels."""
+        return min(self.ham, self.spam) >= MATURE_MESSAGES
+
     def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Margin of each message, as ``SpamModel`` computes it: above 0 leans to spam."""
         patterns, words = features.views[PATTERNS], features.views[WORDS]
         margins = score_patterns(patterns.indices, patterns.offsets, self.weights)
-        evidence = _score_counts(words.indices, words.offsets, self._counts, self.ham, self.spam)
+        unlearnt = np.full(len(features), -1, np.int8)
+        evidence = score_counts(words.indices, words.offsets, unlearnt, self._counts, *self._counted)
         return np.asarray(margins + EVIDENCE_SHARE * evidence, np.float64)
 
-    def learn(self, features: MailFeatures) -> None:
-        """Learn a day's messages, newest first, then visit a spread of the buffer again."""
+    def learn(self, features: MailFeatures, margins: npt.NDArray[np.float64] | None = None, day: str = "") -> None:
+        """Learn a day's messages, newest first, then visit a spread of the buffer again.
+
+        Args:
+            features: The day's n messages.
+            margins: What ``score_margins`` gave them, shape (n,), where it was asked. Words of messages whose label
+                they contradict are not counted: one spam called ham would clear its resends for good.
+            day: What to call the day in ``suspect_early_mail``.
+        """
         labels = np.ascontiguousarray(features.labels)
         words, patterns = features.views[WORDS], features.views[PATTERNS]
-        count_words(words.indices, words.offsets, labels, self._counts)
+        is_believed = np.ones(len(labels), np.bool_)
+        if margins is not None and self.is_mature:
+            is_believed = contradict_labels(labels, margins) <= DISBELIEF
+        count_words(words.indices, words.offsets, labels, is_believed, self._counts)
+        self._counted += np.bincount(labels[is_believed], minlength=2)
+        is_early = not self.is_mature
         spam = int(labels.sum())
         self.spam += spam
         self.ham += len(labels) - spam
@@ -159,8 +195,12 @@ class StreamingLearner:
         lesson = Lesson(patterns, labels, np.zeros(len(labels)))
         lesson.descend(self.weights, self._settings.cost, Sweep(0.0, 1.0))
         self._replay.append(lesson.newest(self._settings.replay_messages))
+        if is_early:
+            self._early.append((day, features, self._replay[-1]))
         while self.buffered_messages > self._settings.replay_messages:
-            self._replay.popleft()
+            forgotten = self._replay.popleft()
+            if self._early and self._early[0][2] is forgotten:
+                self._early.popleft()
 
         self._phase = (self._phase + GOLDEN_RATIO) % 1.0
         wanted = max(int(self._settings.revisits * len(labels)), self._settings.least_revisits)
@@ -169,9 +209,26 @@ class StreamingLearner:
         for past in reversed(self._replay):
             sweep = past.descend(self.weights, self._settings.cost, sweep)
 
+    def suspect_early_mail(self, calibration: Calibration) -> list[SuspectLabel]:
+        """Suspect labels of mail that was learnt before the learner was mature, as far as it is still in the buffer.
+
+        Such mail is scored by what was learnt since, without the part that each message has in it itself: its dual
+        variable is exactly that part of its linear margin, and its words were counted once.
+        """
+        found: list[SuspectLabel] = []
+        for day, features, lesson in self._early:
+            words, signs = features.views[WORDS], 2.0 * lesson.labels - 1.0
+            own = np.ascontiguousarray(features.labels)
+            evidence = score_counts(words.indices, words.offsets, own, self._counts, *self._counted)
+            margins = score_patterns(lesson.rows.indices, lesson.rows.offsets, self.weights) - signs * lesson.alphas
+            margins += EVIDENCE_SHARE * evidence[len(evidence) - len(lesson) :]
+            ids = features.message_ids[len(features) - len(lesson) :]
+            found += suspect_labels(day, ids, lesson.labels, margins, calibration)
+        return found
+
     def word_log_odds(self) -> npt.NDArray[np.float32]:
         """Log-odds (spam against ham) of each word; 0 where it is unknown or shared too evenly to count."""
-        return weigh_words(self._counts, self.ham, self.spam)
+        return weigh_words(self._counts, *self._counted)
 
 
 @dataclass(frozen=True)
@@ -222,12 +279,23 @@ class _History:
         self._labels: list[npt.NDArray[np.int8]] = []
         self._margins: list[npt.NDArray[np.float64]] = []
         self._immature_days = 0
+        self._contradicted: list[
+            tuple[str, npt.NDArray[np.object_], npt.NDArray[np.int8], npt.NDArray[np.float64]]
+        ] = []
 
-    def add(self, day: str, labels: npt.NDArray[np.int8], margins: npt.NDArray[np.float64], *, is_mature: bool) -> None:
+    def add(self, day: str, features: MailFeatures, margins: npt.NDArray[np.float64], *, is_mature: bool) -> None:
+        labels = np.array(features.labels)  # a copy: a view would keep the day's file mapped
         self._days.append(day)
-        self._labels.append(np.array(labels))  # a copy: a view would keep the day's file mapped
+        self._labels.append(labels)
         self._margins.append(margins)
         self._immature_days += not is_mature
+        if is_mature:
+            at = np.flatnonzero(contradict_labels(labels, margins) > DISBELIEF)
+            self._contradicted.append((day, features.message_ids[at], labels[at], margins[at]))
+
+    def suspect(self, calibration: Calibration) -> list[SuspectLabel]:
+        """Suspect labels among messages that a mature learner scored before it learnt them."""
+        return [found for day in self._contradicted for found in suspect_labels(*day, calibration)]
 
     def calibrate_progressively(self) -> tuple[Calibration, float, ProgressiveScores]:
         """Calibration and threshold from all days; scores of the newest days, each by what preceded it."""
@@ -251,67 +319,6 @@ class _History:
             thresholds=np.repeat([threshold for _, threshold in fitted[:-1]], counts[first:]).astype(np.float64),
         )
         return *fitted[-1], progressive
-
-
-@njit(cache=True)
-def count_words(
-    indices: npt.NDArray[np.uint32],
-    offsets: npt.NDArray[np.int64],
-    labels: npt.NDArray[np.int8],
-    counts: npt.NDArray[np.float32],
-) -> None:
-    """Add the rows of each label (0 or 1) to ``counts``, shape (words, 2)."""
-    for row in range(len(offsets) - 1):
-        label = labels[row]
-        for at in range(offsets[row], offsets[row + 1]):
-            counts[indices[at], label] += 1
-
-
-@njit(cache=True)
-def _spam_share(in_ham: float, in_spam: float, ham: int, spam: int) -> float:
-    """Robinson's smoothed share of spam among a word's messages, both classes taken as equally large."""
-    seen = in_ham + in_spam
-    rate_ham = in_ham / max(ham, 1)
-    rate_spam = in_spam / max(spam, 1)
-    return float((WORD_SMOOTHING * 0.5 + seen * rate_spam / (rate_ham + rate_spam)) / (WORD_SMOOTHING + seen))
-
-
-@njit(cache=True)
-def _score_counts(
-    indices: npt.NDArray[np.uint32],
-    offsets: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.float32],
-    ham: int,
-    spam: int,
-) -> npt.NDArray[np.float64]:
-    """``model.score_words`` straight from counts, for the few words of a day rather than the whole table."""
-    evidence = np.zeros(len(offsets) - 1, np.float64)
-    for row in range(len(offsets) - 1):
-        total = 0.0
-        weight_sum = EVIDENCE_PRIOR
-        for at in range(offsets[row], offsets[row + 1]):
-            in_ham, in_spam = counts[indices[at], 0], counts[indices[at], 1]
-            if in_ham + in_spam > 0:
-                share = _spam_share(in_ham, in_spam, ham, spam)
-                weight = (2.0 * share - 1.0) ** 2
-                weight *= weight
-                weight *= weight
-                total += weight * np.log(share / (1.0 - share))
-                weight_sum += weight
-        evidence[row] = total / weight_sum
-    return evidence
-
-
-@njit(cache=True)
-def weigh_words(counts: npt.NDArray[np.float32], ham: int, spam: int) -> npt.NDArray[np.float32]:
-    """Log-odds of each word; 0 where it is unknown or shared too evenly to count."""
-    log_odds = np.zeros(len(counts), np.float32)
-    for word in range(len(counts)):
-        if counts[word, 0] + counts[word, 1] > 0:
-            share = _spam_share(counts[word, 0], counts[word, 1], ham, spam)
-            if abs(2.0 * share - 1.0) > LEAST_DEVIATION:
-                log_odds[word] = np.log(share / (1.0 - share))
-    return log_odds
 
 
 @njit(cache=True)

@@ -8,6 +8,7 @@ import pytest
 
 from spam_assets.learning.evaluation import one_minus_roca_percent
 from spam_assets.learning.features import PATTERNS, MailFeatures, featurize_mail
+from spam_assets.learning.label_suspects import DISBELIEF
 from spam_assets.learning.training import NotEnoughMailError, StreamingLearner, TrainingSettings, train_model
 from spam_assets.mail.completion import complete_mail
 from spam_assets_tests.learning import make_mail, make_window
@@ -76,13 +77,60 @@ def test_days_before_both_classes_are_known_are_not_evaluated():
     assert train_model(window, SETTINGS).progressive.days == tuple(sorted(window)[2:])  # 16 spam after two days
 
 
+def make_ambiguous_mail(days: int) -> dict[str, pd.DataFrame]:
+    """Days of mail, half of whose ham and half of whose spam say nothing but what both say."""
+    mail = {}
+    for day in pd.date_range("2030-01-01", periods=days):
+        frame = make_mail(str(day.date()), ham=14, spam=14)
+        of_ham, of_spam = (set(" ".join(frame["body"][rows]).split()) for rows in (slice(14), slice(14, None)))
+        says_nothing = frame.index % 2 == 0
+        frame.loc[says_nothing, ["sender", "subject"]] = ""
+        frame.loc[says_nothing, "body"] = [
+            " ".join(word for word in body.split() if word in of_ham & of_spam) for body in frame["body"][says_nothing]
+        ]
+        mail[str(day.date())] = frame
+    return mail
+
+
 def test_a_higher_target_gives_a_threshold_that_is_not_higher():
-    window = make_window(30)
-    for features in window.values():
-        features.labels[-1] = 0  # spam that someone calls ham
+    window = {day: featurize_mail(mail) for day, mail in make_ambiguous_mail(30).items()}
     thresholds = [train_model(window, TrainingSettings(target_fpr=fpr)).threshold for fpr in (0.001, 0.05, 0.3)]
     assert thresholds == sorted(thresholds, reverse=True)
     assert thresholds[0] > thresholds[-1]
+
+
+def test_spam_that_someone_calls_ham_does_not_raise_the_threshold():
+    window = make_window(30)
+    believed = train_model(window, SETTINGS).threshold
+    for features in window.values():
+        features.labels[-1] = 0  # an eighth of all spam
+    unseen = featurize_mail(make_mail("2031-05-05", ham=200, spam=100))
+    model = train_model(window, SETTINGS)
+    assert model.threshold <= believed + 0.1
+    assert np.mean(model.score(unseen)[unseen.labels == 1] >= model.threshold) > 0.9
+    assert np.mean(model.score(unseen)[unseen.labels == 0] >= model.threshold) < 0.02
+
+
+def test_words_of_a_message_whose_label_is_contradicted_are_not_counted():
+    learner = StreamingLearner(SETTINGS)
+    for features in make_window(15).values():
+        learner.learn(features)
+    before = learner.word_log_odds()
+    lie = featurize_mail(make_mail("2031-05-05", ham=0, spam=10).assign(label="ham"))
+    margins = learner.score_margins(lie)
+    learner.learn(lie, margins)
+    assert (margins > DISBELIEF).all()
+    assert np.array_equal(learner.word_log_odds(), before)
+
+
+def test_an_immature_learner_believes_every_label():
+    learner = StreamingLearner(SETTINGS)
+    for features in make_window(3).values():
+        learner.learn(features)
+    before = learner.word_log_odds()
+    lie = featurize_mail(make_mail("2031-05-05", ham=0, spam=10).assign(label="ham"))
+    learner.learn(lie, learner.score_margins(lie))
+    assert not np.array_equal(learner.word_log_odds(), before)
 
 
 @pytest.mark.parametrize(("ham", "spam"), [(19, 0), (0, 19), (3, 3)])

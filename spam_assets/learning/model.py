@@ -57,6 +57,7 @@ class SpamModel:
         evaluation: How the window's newest days went, each scored before it was learnt.
         progressive: The scores behind ``evaluation``.
         features_version: The version of the features it understands.
+        held_out_share: Share of the mail of ``days`` that it has not learnt; see ``held_out``.
     """
 
     weights: npt.NDArray[np.float32]
@@ -69,6 +70,7 @@ class SpamModel:
     evaluation: Evaluation
     progressive: ProgressiveScores
     features_version: str = FEATURES_VERSION
+    held_out_share: float = 0.0
 
     def score(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Calibrated spam probability of each message, shape (n,)."""
@@ -86,6 +88,7 @@ class SpamModel:
             "learnt": np.array([self.ham, self.spam], np.int64),
             "days": np.array(self.days, np.str_),
             "features_version": np.array(self.features_version),
+            "held_out_share": np.array(self.held_out_share),
             "progressive_days": np.array(self.progressive.days, np.str_),
             "progressive_day_indices": self.progressive.day_indices,
             "progressive_labels": self.progressive.labels,
@@ -136,6 +139,7 @@ class SpamModel:
                 arrays["progressive_thresholds"],
             ),
             features_version=version,
+            held_out_share=float(arrays.get("held_out_share", 0.0)),  # models of before it had learnt everything
         )
 
 

@@ -25,6 +25,7 @@ from numba import njit
 from spam_assets.learning.calibration import Calibration, calibrate
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import PATTERNS, TABLE_SIZES, WORDS, MailFeatures, SparseRows
+from spam_assets.learning.held_out import leave_out
 from spam_assets.learning.model import (
     EVIDENCE_PRIOR,
     EVIDENCE_SHARE,
@@ -66,6 +67,8 @@ class TrainingSettings:
         least_revisits: At least so many a day, so that a window of few messages is learnt well.
         replay_messages: The newest messages kept for revisits; bounds memory.
         calibration_messages: The newest progressive scores that calibration and threshold are fitted to.
+        held_out_share: Share of mail that is not learnt, nor used for calibration and threshold, so that the gate
+            can try the model on it (``held_out.HELD_OUT_SHARE``); see ``held_out``.
     """
 
     target_fpr: float = 0.001
@@ -76,6 +79,7 @@ class TrainingSettings:
     least_revisits: int = 200
     replay_messages: int = 5000
     calibration_messages: int = 20_000
+    held_out_share: float = 0.0
 
 
 def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) -> SpamModel:
@@ -97,7 +101,7 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
     learner = StreamingLearner(settings)
     history = _History(settings)
     for day in days:
-        features = window[day]
+        features = leave_out(window[day], settings.held_out_share)
         if min(learner.ham, learner.spam) >= settings.minimum_messages_a_class:
             is_mature = min(learner.ham, learner.spam) >= MATURE_MESSAGES
             history.add(day, features.labels, learner.score_margins(features), is_mature=is_mature)
@@ -120,6 +124,7 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
         spam=learner.spam,
         evaluation=evaluate_scores(progressive.labels, progressive.scores, progressive.thresholds, progressive.days),
         progressive=progressive,
+        held_out_share=settings.held_out_share,
     )
 
 

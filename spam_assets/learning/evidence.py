@@ -7,53 +7,38 @@ gives pairs of today, never a pair of an old label and a new message.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from spam_assets.learning.comparison import DatedModel
 from spam_assets.learning.features import MailFeatures
-from spam_assets.learning.held_out import find_held_out, select_messages
+from spam_assets.learning.held_out import find_held_out
 
-UNLEARNT_MESSAGES = 5000
-"""The newest so many messages that neither has learnt are evidence; bounds the time of the bootstrap."""
-
-LEARNT_MESSAGES = 20_000
-"""The newest so many messages that both have learnt."""
+ENOUGH_MESSAGES = 5000
+"""Once the newest days hold so many messages that neither model has learnt, and so many that both have, older days are
+not looked at: more would show differences that harm nobody."""
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What a model makes of some messages.
-
-    Attributes:
-        scores: Spam probabilities, shape (n,).
-        called: True where the model, at its own threshold, calls the message spam, shape (n,).
-    """
-
-    scores: npt.NDArray[np.float64]
-    called: npt.NDArray[np.bool_]
-
-    @property
-    def leans_to_spam(self) -> npt.NDArray[np.bool_]:
-        """True where spam is the likelier label, whatever the threshold, shape (n,)."""
-        return self.scores >= 0.5
-
-
-@dataclass(frozen=True)
-class PairedJudgements:
-    """What two models make of the same n messages.
+class Examination:
+    """What a model, as it serves, makes of n messages.
 
     Attributes:
         labels: 1 for spam, 0 for ham, shape (n,).
-        ours: The candidate's.
-        theirs: The other model's.
+        learnt: True where the model has learnt the message, shape (n,).
+        scores: Spam probabilities, shape (n,).
+        called: True where the model, at its own threshold, calls the message spam, shape (n,).
+        reserves: How far the model's margin is above the one that its threshold asks for, negative below it, shape
+            (n,). Margins rather than probabilities, so that models of other calibrations are comparable.
     """
 
     labels: npt.NDArray[np.int8]
-    ours: Judgement
-    theirs: Judgement
+    learnt: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float64]
+    called: npt.NDArray[np.bool_]
+    reserves: npt.NDArray[np.float64]
 
     @property
     def is_ham(self) -> npt.NDArray[np.bool_]:
@@ -70,37 +55,80 @@ class PairedJudgements:
         """Messages of spam."""
         return len(self.labels) - self.ham
 
+    @property
+    def lost_ham(self) -> int:
+        """Ham called spam."""
+        return int((self.called & self.is_ham).sum())
+
+    @property
+    def caught_spam(self) -> int:
+        """Spam called spam."""
+        return int((self.called & ~self.is_ham).sum())
+
+    @property
+    def contradicts(self) -> npt.NDArray[np.bool_]:
+        """True where the other label is the likelier one, whatever the threshold, shape (n,)."""
+        return (self.scores >= 0.5) == self.is_ham
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Examination:
+        """The examination by some of the messages."""
+        columns = (self.labels, self.learnt, self.scores, self.called, self.reserves)
+        return Examination(*(column[chosen] for column in columns))
+
 
 @dataclass(frozen=True)
-class Evidence:
-    """The mail that two models are compared on.
+class Pair:
+    """Two models' examinations by the same messages.
 
     Attributes:
-        unlearnt: Mail that neither has learnt.
-        learnt: Mail that both have learnt.
+        ours: The candidate's.
+        theirs: The other model's.
     """
 
-    unlearnt: PairedJudgements
-    learnt: PairedJudgements
+    ours: Examination
+    theirs: Examination
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Pair:
+        """The pair on some of the messages."""
+        return Pair(self.ours.select(chosen), self.theirs.select(chosen))
+
+    @property
+    def unlearnt(self) -> Pair:
+        """The pair on mail that neither has learnt."""
+        return self.select(~self.ours.learnt & ~self.theirs.learnt)
+
+    @property
+    def learnt(self) -> Pair:
+        """The pair on mail that both have learnt."""
+        return self.select(self.ours.learnt & self.theirs.learnt)
+
+    @property
+    def on_equal_terms(self) -> Pair:
+        """The pair on mail that both have learnt or neither."""
+        return self.select(self.ours.learnt == self.theirs.learnt)
 
 
-def gather_evidence(candidate: DatedModel, other: DatedModel, mail: Mapping[str, MailFeatures]) -> Evidence:
-    """Let two models judge the same mail.
+def examine(dated: DatedModel, mail: Mapping[str, MailFeatures]) -> Examination:
+    """Let a model judge days of mail, at its own threshold; messages are in the order of the days."""
+    days = [_examine_day(dated, day, mail[day]) for day in sorted(mail)]
+    columns = [(day.labels, day.learnt, day.scores, day.called, day.reserves) for day in [_NOTHING, *days]]
+    return Examination(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
-    Args:
-        candidate: The model that wants to serve.
-        other: The model that it is compared with.
-        mail: Features by day; days are looked up newest first, each at most once, and no more of them than are used.
-    """
-    unlearnt, learnt = _Pool(UNLEARNT_MESSAGES), _Pool(LEARNT_MESSAGES)
+
+def take_newest_mail(
+    candidate: DatedModel, other: DatedModel, mail: Mapping[str, MailFeatures]
+) -> dict[str, MailFeatures]:
+    """As many of the newest days as are enough evidence; each is looked up once, newest first."""
+    taken: dict[str, MailFeatures] = {}
+    unlearnt = learnt = 0
     for day in sorted(mail, reverse=True):
-        if unlearnt.is_full and learnt.is_full:
+        if min(unlearnt, learnt) >= ENOUGH_MESSAGES:
             break
-        features = mail[day]
-        by_candidate, by_other = (find_learnt(dated, day, features) for dated in (candidate, other))
-        unlearnt.add(features, ~by_candidate & ~by_other, candidate, other)
-        learnt.add(features, by_candidate & by_other, candidate, other)
-    return Evidence(unlearnt.pair(), learnt.pair())
+        features = taken[day] = mail[day]
+        by_candidate, by_other = find_learnt(candidate, day, features), find_learnt(other, day, features)
+        unlearnt += int((~by_candidate & ~by_other).sum())
+        learnt += int((by_candidate & by_other).sum())
+    return taken
 
 
 def find_learnt(dated: DatedModel, day: str, features: MailFeatures) -> npt.NDArray[np.bool_]:
@@ -110,40 +138,24 @@ def find_learnt(dated: DatedModel, day: str, features: MailFeatures) -> npt.NDAr
     return ~find_held_out(features, dated.model.held_out_share)
 
 
-def judge_mail(dated: DatedModel, features: MailFeatures) -> Judgement:
-    """What a model makes of a day, as it serves: score and threshold."""
-    scores = dated.model.score(features)
-    return Judgement(scores, scores >= dated.model.threshold)
+def _examine_day(dated: DatedModel, day: str, features: MailFeatures) -> Examination:
+    model = dated.model
+    scores = model.score(features)
+    return Examination(
+        labels=np.array(features.labels, np.int8),  # a copy: a view would keep the day's file mapped
+        learnt=find_learnt(dated, day, features),
+        scores=scores,
+        called=scores >= model.threshold,
+        reserves=(_logits(scores) - _logits(np.array(model.threshold))) / max(model.calibration.slope, _LEAST),
+    )
 
 
-@dataclass
-class _Pool:
-    """Judgements of some messages of several days."""
+_LEAST = 1e-12
+_NOTHING = Examination(
+    np.empty(0, np.int8), np.empty(0, np.bool_), np.empty(0), np.empty(0, np.bool_), reserves=np.empty(0)
+)
 
-    limit: int
-    _days: list[PairedJudgements] = field(default_factory=list)
 
-    @property
-    def is_full(self) -> bool:
-        return sum(len(day.labels) for day in self._days) >= self.limit
-
-    def add(
-        self, features: MailFeatures, chosen: npt.NDArray[np.bool_], candidate: DatedModel, other: DatedModel
-    ) -> None:
-        if self.is_full or not chosen.any():
-            return
-        mail = select_messages(features, chosen)
-        self._days.append(PairedJudgements(mail.labels, judge_mail(candidate, mail), judge_mail(other, mail)))
-
-    def pair(self) -> PairedJudgements:
-        def join(judgements: list[Judgement]) -> Judgement:
-            return Judgement(
-                np.concatenate([np.empty(0, np.float64), *[judgement.scores for judgement in judgements]]),
-                np.concatenate([np.empty(0, np.bool_), *[judgement.called for judgement in judgements]]),
-            )
-
-        return PairedJudgements(
-            np.concatenate([np.empty(0, np.int8), *[day.labels for day in self._days]]),
-            join([day.ours for day in self._days]),
-            join([day.theirs for day in self._days]),
-        )
+def _logits(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    clipped = np.clip(probabilities, _LEAST, 1 - _LEAST)
+    return np.asarray(np.log(clipped / (1 - clipped)))

@@ -13,7 +13,7 @@ candidate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -22,9 +22,8 @@ import numpy as np
 
 from spam_assets.learning.comparison import DatedModel
 from spam_assets.learning.evaluation import compare_scores, one_minus_roca_percent
-from spam_assets.learning.evidence import Evidence, PairedJudgements, find_learnt, gather_evidence, judge_mail
+from spam_assets.learning.evidence import Examination, Pair, examine, take_newest_mail
 from spam_assets.learning.features import MailFeatures
-from spam_assets.learning.held_out import select_messages
 from spam_assets.learning.retraining import compute_binomial_tail
 
 Verdict = Literal["promote", "refuse", "wait"]
@@ -42,8 +41,15 @@ class GateSettings:
         ham_margin: So great a share of ham more may be called spam.
         spam_margin: So great a share of spam less may be caught.
         area_margin_percent: So many points of (1-ROCA)% more are allowed.
+        least_lost_ham: A candidate that calls so many more messages of ham spam seems worse, shown or not.
+        least_missed_spam: The same of spam that it misses.
+        least_reserve: A candidate whose median spam, or ham, is not even this share as far from its threshold as the
+            rival's seems worse: mail to come is less like the mail at hand, and would be on the wrong side first.
         least_ham: Fewer messages of ham that neither has learnt are too little evidence.
         least_spam: The same for spam.
+        mature_messages: A champion that has learnt fewer of ham or of spam says nothing of a day's labels.
+        settled_messages: While a champion has learnt fewer of ham or of spam its threshold still moves and more mail
+            counts more than caution: it is no standard for reserve, and nothing waits for evidence.
         longest_wait_days: So many days after its training date a candidate that was not shown to be worse is promoted.
         best_of_days: The best champion counts for so long after its training date.
         least_own_recall: A candidate must catch this share of the spam that it has learnt itself,
@@ -60,8 +66,13 @@ class GateSettings:
     ham_margin: float = 0.001
     spam_margin: float = 0.02
     area_margin_percent: float = 0.2
-    least_ham: int = 20
-    least_spam: int = 10
+    least_lost_ham: int = 1
+    least_missed_spam: int = 2
+    least_reserve: float = 0.9
+    least_ham: int = 10
+    least_spam: int = 5
+    mature_messages: int = 100
+    settled_messages: int = 300
     longest_wait_days: int = 3
     best_of_days: int = 365
     least_own_recall: float = 0.3
@@ -117,68 +128,67 @@ def judge_candidate(
             "a backfill never moves the champion back in time"
         )
         return Decision("refuse", reason)
-    broken = _find_breakage(candidate, mail, settings)
+    judged_on = max(mail, default=candidate.training_date)
+    mail = take_newest_mail(candidate, champion or candidate, mail)
+    ours = examine(candidate, mail)
+    broken = _find_breakage(ours.select(ours.learnt), candidate.model.threshold, settings)
     if broken is not None:
         return Decision("refuse", broken)
     if champion is None:
-        return _judge_first(candidate, mail, settings)
-    evidence = gather_evidence(candidate, champion, mail)
-    changed = _find_changed_labels(champion, evidence.learnt, settings)
+        return _judge_first(candidate, ours.select(~ours.learnt), settings)
+    champion_name = f"the champion of {champion.training_date}"
+    by_champion = Pair(ours, examine(champion, mail))
+    changed = _find_changed_labels(by_champion.learnt, champion_name, settings)
     if changed is not None:
         return Decision("refuse", changed)
-    rivals = [(f"the champion of {champion.training_date}", evidence)]
-    held_against = _best_of_last_year(candidate, champion, best, settings)
-    if held_against is not None:
-        name = f"the best model of the last year, of {held_against.training_date},"
-        rivals.append((name, gather_evidence(candidate, held_against, mail)))
-    for name, found in rivals:
-        shown = next((loss for loss in _find_losses(found, name, settings) if loss.is_shown), None)
-        if shown is not None:
-            return Decision("refuse", shown.sentence)
-    doubt = _find_contradicted_day(candidate, champion, mail, settings) or _find_doubt(rivals, settings)
-    waited_days = _count_days(candidate.training_date, max(mail, default=candidate.training_date))
+    pairs = {champion_name: by_champion}
+    best = _best_of_last_year(candidate, best, settings)
+    if best is not None and best.model is not champion.model:
+        pairs[f"the best model of the last year, of {best.training_date}"] = Pair(ours, examine(best, mail))
+    losses = [loss for name, pair in pairs.items() for loss in _find_losses(pair, name, settings)]
+    if _least_learnt(champion) >= settings.settled_messages:
+        losses += [loss for name, pair in pairs.items() for loss in _find_smaller_reserve(pair, name, settings)]
+    for loss in losses:
+        if loss.is_shown:
+            return Decision("refuse", loss.sentence)
+    doubt = _find_doubt(candidate, champion, mail, by_champion, losses, settings)
+    waited_days = _count_days(candidate.training_date, judged_on)
     if doubt is not None and waited_days < settings.longest_wait_days:
         return Decision("wait", doubt)
-    is_best = held_against is None or not _is_behind(rivals[-1][1])
-    if held_against is None and best is not None:
-        is_best = not _is_behind(evidence)
-    comparison = _compare(evidence, rivals[0][0])
+    is_best = best is None or not _is_behind(list(pairs.values())[-1])
+    comparison = _compare(by_champion, champion_name)
     if doubt is not None:
-        return Decision("promote", f"waited for {waited_days} days and is not shown to be worse: {comparison}", is_best)
+        return Decision("promote", f"waited {waited_days} days and is not shown to be worse: {comparison}", is_best)
     return Decision("promote", f"not worse: {comparison}", is_best)
 
 
 # --- the candidate by itself --------------------------------------------------------------------------------------
 
 
-def _find_breakage(candidate: DatedModel, mail: Mapping[str, MailFeatures], settings: GateSettings) -> str | None:
+def _find_breakage(own: Examination, threshold: float, settings: GateSettings) -> str | None:
     """Say what is wrong with a model that does not even know what it has learnt."""
-    own = gather_evidence(candidate, candidate, mail).learnt
-    caught = int((own.ours.called & ~own.is_ham).sum())
-    lost = int((own.ours.called & own.is_ham).sum())
-    if own.spam and caught < settings.least_own_recall * own.spam:
+    if own.spam and own.caught_spam < settings.least_own_recall * own.spam:
         return (
-            f"broken: catches {caught} of {own.spam} spam that it has learnt itself, where at least "
-            f"{settings.least_own_recall:.0%} are asked for (its threshold is {candidate.model.threshold:.3f})"
+            f"broken: at its threshold of {threshold:.3f} it catches {own.caught_spam} of {own.spam} spam that it has "
+            f"learnt itself, where at least {settings.least_own_recall:.0%} are asked for"
         )
-    if own.ham and lost > settings.most_own_fpr * own.ham:
+    if own.ham and own.lost_ham > settings.most_own_fpr * own.ham:
         return (
-            f"broken: calls {lost} of {own.ham} ham that it has learnt itself spam, where at most "
-            f"{settings.most_own_fpr:.0%} are allowed (its threshold is {candidate.model.threshold:.3f})"
+            f"broken: at its threshold of {threshold:.3f} it calls {own.lost_ham} of {own.ham} ham that it has learnt "
+            f"itself spam, where at most {settings.most_own_fpr:.0%} are allowed"
         )
     return None
 
 
-def _judge_first(candidate: DatedModel, mail: Mapping[str, MailFeatures], settings: GateSettings) -> Decision:
+def _judge_first(candidate: DatedModel, unlearnt: Examination, settings: GateSettings) -> Decision:
     """Judge a model that replaces none.
 
     By mail that it has not learnt, if there is enough; else by its scores from before each day was learnt. These are
     not quite its own, but without a champion nothing serves, and that the very model works was tried before.
     """
-    unlearnt = gather_evidence(candidate, candidate, mail).unlearnt
-    labels, scores = unlearnt.labels, unlearnt.ours.scores
+    labels, scores = unlearnt.labels, unlearnt.scores
     seen = "messages that it has not learnt"
-    if len(labels) < settings.first_messages or np.isnan(one_minus_roca_percent(labels, scores)):
+    if len(labels) < settings.first_messages or not unlearnt.ham or not unlearnt.spam:
         progressive = candidate.model.progressive
         labels, scores = progressive.labels, progressive.scores
         seen = "messages scored before they were learnt"
@@ -188,7 +198,7 @@ def _judge_first(candidate: DatedModel, mail: Mapping[str, MailFeatures], settin
     area = one_minus_roca_percent(labels, scores)
     if np.isnan(area):
         return Decision("wait", f"the {len(labels)} {seen} are of one class, so a first model cannot be judged by them")
-    figures = f"(1-ROCA)% {area:.3f} on {len(labels)} {seen}, at most {settings.first_area_percent:g} is allowed"
+    figures = f"(1-ROCA)% {area:.3f} on {len(labels)} {seen}, where at most {settings.first_area_percent:g} is allowed"
     if area > settings.first_area_percent:
         return Decision("refuse", f"not good enough for a first model: {figures}")
     return Decision("promote", f"the first model: {figures}", is_best=True)
@@ -197,21 +207,19 @@ def _judge_first(candidate: DatedModel, mail: Mapping[str, MailFeatures], settin
 # --- whether the labels can be trusted ----------------------------------------------------------------------------
 
 
-def _find_changed_labels(champion: DatedModel, learnt: PairedJudgements, settings: GateSettings) -> str | None:
+def _find_changed_labels(learnt: Pair, champion: str, settings: GateSettings) -> str | None:
     """Say how many labels are no longer what the champion learnt.
 
     A model knows by heart what it learnt. Where the champion contradicts labels of such mail and the candidate does
-    not, they were changed in between, and say nothing of which of the two is right.
+    not, they were changed in between, and cannot tell which of the two is right.
     """
-    labels = learnt.labels != 0
-    by_champion = int((learnt.theirs.leans_to_spam != labels).sum())
-    by_candidate = int((learnt.ours.leans_to_spam != labels).sum())
-    if by_champion - by_candidate <= settings.most_changed_labels * len(labels):
+    by_champion, by_candidate = int(learnt.theirs.contradicts.sum()), int(learnt.ours.contradicts.sum())
+    messages = len(learnt.ours.labels)
+    if by_champion - by_candidate <= settings.most_changed_labels * messages:
         return None
     return (
-        f"labels were changed: the champion of {champion.training_date} contradicts {by_champion} of {len(labels)} "
-        f"labels of mail that it has learnt, the candidate {by_candidate}; mend the labels, or promote by hand if the "
-        "new ones are right"
+        f"labels were changed: {champion} contradicts {by_champion} of {messages} labels of mail that it has learnt, "
+        f"the candidate {by_candidate}; mend the labels, or promote by hand if the new ones are right"
     )
 
 
@@ -222,12 +230,12 @@ def _find_contradicted_day(
     for day in sorted(set(candidate.model.days) - set(champion.model.days), reverse=True):
         if day not in mail or len(mail[day]) < settings.least_contradicted_messages:
             continue
-        judged = judge_mail(champion, mail[day]).leans_to_spam
-        contradicted = int((judged != (np.asarray(mail[day].labels) != 0)).sum())
-        if contradicted > settings.most_contradicted_labels * len(judged):
+        contradicts = examine(champion, {day: mail[day]}).contradicts
+        contradicted = int(contradicts.sum())
+        if contradicted > settings.most_contradicted_labels * len(contradicts):
             return (
                 f"labels of {day} are in doubt: the champion of {champion.training_date} contradicts {contradicted} of "
-                f"{len(judged)}, and the candidate has learnt them"
+                f"{len(contradicts)}, and the candidate has learnt them"
             )
     return None
 
@@ -237,7 +245,7 @@ def _find_contradicted_day(
 
 @dataclass(frozen=True)
 class _Loss:
-    """Something at which the candidate is worse.
+    """Something at which the candidate is worse by more than the margin.
 
     Attributes:
         sentence: What, with its numbers.
@@ -248,90 +256,125 @@ class _Loss:
     is_shown: bool
 
 
-def _find_losses(evidence: Evidence, rival: str, settings: GateSettings) -> Iterator[_Loss]:
+def _find_losses(pair: Pair, rival: str, settings: GateSettings) -> Iterator[_Loss]:
     """Where the candidate is worse than a rival by more than the margins."""
-    for pair, where in ((evidence.learnt, "both have learnt"), (evidence.unlearnt, "neither has learnt")):
-        ours, theirs = pair.ours.called, pair.theirs.called
-        for messages, worse, better, kind, margin in (
-            (pair.ham, pair.is_ham & ours & ~theirs, pair.is_ham & ~ours & theirs, "ham", settings.ham_margin),
-            (pair.spam, ~pair.is_ham & ~ours & theirs, ~pair.is_ham & ours & ~theirs, "spam", settings.spam_margin),
-        ):
-            lost, won = int(worse.sum()), int(better.sum())
-            if lost - won <= margin * messages:
-                continue
-            p_value = compute_binomial_tail(lost, lost + won, 0.5)  # McNemar 1947, exact and one-sided
+    for some, where in ((pair.learnt, "both have learnt"), (pair.unlearnt, "neither has learnt")):
+        ours, theirs, is_ham = some.ours.called, some.theirs.called, some.ours.is_ham
+        lost, saved = int((is_ham & ours & ~theirs).sum()), int((is_ham & ~ours & theirs).sum())
+        if lost - saved >= max(settings.least_lost_ham, settings.ham_margin * some.ours.ham):
             what = f"calls {lost} ham spam that {rival} lets pass"
-            if kind == "spam":
-                what = f"misses {lost} spam that {rival} catches"
-            sentence = (
-                f"{what}, against {won} the other way round, of {messages} {kind} that {where} (p = {p_value:.2g})"
-            )
-            yield _Loss(sentence, p_value <= settings.p_value)
-    yield from _find_worse_ranking(evidence.unlearnt, rival, settings)
+            yield _weigh_loss(what, lost, saved, f"{some.ours.ham} ham that {where}", settings)
+        missed, won = int((~is_ham & ~ours & theirs).sum()), int((~is_ham & ours & ~theirs).sum())
+        if missed - won >= max(settings.least_missed_spam, settings.spam_margin * some.ours.spam):
+            what = f"misses {missed} spam that {rival} catches"
+            yield _weigh_loss(what, missed, won, f"{some.ours.spam} spam that {where}", settings)
+    yield from _find_worse_ranking(pair.unlearnt, rival, settings)
 
 
-def _find_worse_ranking(pair: PairedJudgements, rival: str, settings: GateSettings) -> Iterator[_Loss]:
+def _weigh_loss(what: str, worse: int, better: int, of: str, settings: GateSettings) -> _Loss:
+    """Weigh messages that only the rival gets right against those that only the candidate does.
+
+    McNemar's test (1947), exact and one-sided.
+    """
+    p_value = compute_binomial_tail(worse, worse + better, 0.5)
+    sentence = f"{what}, against {better} the other way round, of {of} (p = {p_value:.2g})"
+    return _Loss(sentence, p_value <= settings.p_value)
+
+
+def _find_worse_ranking(unlearnt: Pair, rival: str, settings: GateSettings) -> Iterator[_Loss]:
     """The ranking, by the paired bootstrap of (1-ROCA)% (Efron & Tibshirani 1993)."""
-    area, other = (one_minus_roca_percent(pair.labels, side.scores) for side in (pair.ours, pair.theirs))
-    if not area - other > settings.area_margin_percent:
+    labels, scores, others = unlearnt.ours.labels, unlearnt.ours.scores, unlearnt.theirs.scores
+    area, other_area = one_minus_roca_percent(labels, scores), one_minus_roca_percent(labels, others)
+    if not area - other_area > settings.area_margin_percent:  # nor where it is NaN, without ham or without spam
         return
-    p_value = 1 - compare_scores(pair.labels, pair.ours.scores, pair.theirs.scores).share_above_zero
+    p_value = 1 - compare_scores(labels, scores, others).share_above_zero
     sentence = (
-        f"ranks worse than {rival}: (1-ROCA)% {area:.3f} against {other:.3f} on {len(pair.labels)} messages that "
+        f"ranks worse than {rival}: (1-ROCA)% {area:.3f} against {other_area:.3f} on {len(labels)} messages that "
         f"neither has learnt (p = {p_value:.2g})"
     )
     yield _Loss(sentence, p_value <= settings.p_value)
 
 
-def _find_doubt(rivals: list[tuple[str, Evidence]], settings: GateSettings) -> str | None:
+def _find_smaller_reserve(pair: Pair, rival: str, settings: GateSettings) -> Iterator[_Loss]:
+    """Whether mail is nearer to the candidate's threshold; not yet a loss, so it is never shown."""
+    pair = pair.on_equal_terms
+    for kind, is_kind, sign in (("spam", ~pair.ours.is_ham, 1), ("ham", pair.ours.is_ham, -1)):
+        if not is_kind.any():
+            continue
+        ours, theirs = (sign * float(np.median(side.reserves[is_kind])) for side in (pair.ours, pair.theirs))
+        if theirs > 0 and ours < settings.least_reserve * theirs:
+            sentence = (
+                f"is less sure of {kind}: half of it is {ours:.2f} or more from the threshold, against {theirs:.2f} of "
+                f"{rival}, on {int(is_kind.sum())} messages; at least {settings.least_reserve:.0%} of that is asked for"
+            )
+            yield _Loss(sentence, is_shown=False)
+
+
+def _find_doubt(
+    candidate: DatedModel,
+    champion: DatedModel,
+    mail: Mapping[str, MailFeatures],
+    by_champion: Pair,
+    losses: Sequence[_Loss],
+    settings: GateSettings,
+) -> str | None:
     """Say why it is too early to promote, None if it is not."""
-    unlearnt = rivals[0][1].unlearnt
+    for loss in losses:
+        return f"seems worse, with too little mail to show it: {loss.sentence}"
+    if _least_learnt(champion) >= settings.mature_messages:
+        contradicted = _find_contradicted_day(candidate, champion, mail, settings)
+        if contradicted is not None:
+            return contradicted
+    if _least_learnt(champion) < settings.settled_messages:
+        return None
+    unlearnt = by_champion.unlearnt.ours
     if unlearnt.ham < settings.least_ham or unlearnt.spam < settings.least_spam:
         return (
             f"too little evidence: {unlearnt.ham} ham and {unlearnt.spam} spam that neither candidate nor champion has "
             f"learnt, at least {settings.least_ham} and {settings.least_spam} are asked for"
         )
-    for name, evidence in rivals:
-        for loss in _find_losses(evidence, name, settings):
-            return f"seems worse, with too little mail to show it: {loss.sentence}"
     return None
 
 
-def _best_of_last_year(
-    candidate: DatedModel, champion: DatedModel, best: DatedModel | None, settings: GateSettings
-) -> DatedModel | None:
-    """The best model, if it is another one than the champion and not too old."""
-    if best is None or best.model is champion.model:
+def _least_learnt(dated: DatedModel) -> int:
+    """Messages that a model has learnt of the class that it has learnt less of."""
+    return min(dated.model.ham, dated.model.spam)
+
+
+def _best_of_last_year(candidate: DatedModel, best: DatedModel | None, settings: GateSettings) -> DatedModel | None:
+    if best is None or _least_learnt(best) < settings.settled_messages:
         return None
-    return best if _count_days(best.training_date, candidate.training_date) <= settings.best_of_days else None
+    if _count_days(best.training_date, candidate.training_date) > settings.best_of_days:
+        return None
+    return best
 
 
-def _is_behind(evidence: Evidence) -> bool:
+def _is_behind(pair: Pair) -> bool:
     """Whether the candidate is behind in anything, by however little."""
-    for pair in (evidence.unlearnt, evidence.learnt):
-        ours, theirs = pair.ours.called, pair.theirs.called
-        if (ours & pair.is_ham).sum() > (theirs & pair.is_ham).sum():
-            return True
-        if (ours & ~pair.is_ham).sum() < (theirs & ~pair.is_ham).sum():
-            return True
-    pair = evidence.unlearnt
-    return bool(
-        one_minus_roca_percent(pair.labels, pair.ours.scores) > one_minus_roca_percent(pair.labels, pair.theirs.scores)
+    unlearnt = pair.unlearnt
+    areas = [one_minus_roca_percent(side.labels, side.scores) for side in (unlearnt.ours, unlearnt.theirs)]
+    return areas[0] > areas[1] or any(
+        some.ours.lost_ham > some.theirs.lost_ham or some.ours.caught_spam < some.theirs.caught_spam
+        for some in (unlearnt, pair.learnt)
     )
 
 
-def _compare(evidence: Evidence, rival: str) -> str:
+def _compare(pair: Pair, rival: str) -> str:
     """Both models' figures in a sentence."""
+    unlearnt, learnt = pair.unlearnt, pair.learnt
+    return (
+        f"{_tell(unlearnt.ours)} of the mail that neither it nor {rival} has learnt, against "
+        f"{_tell_counts(unlearnt.theirs)}; of the mail that both have learnt, {_tell(learnt.ours)}, against "
+        f"{_tell_counts(learnt.theirs)}"
+    )
 
-    def tell(pair: PairedJudgements, where: str) -> str:
-        caught, their_caught = (int((side.called & ~pair.is_ham).sum()) for side in (pair.ours, pair.theirs))
-        lost, their_lost = (int((side.called & pair.is_ham).sum()) for side in (pair.ours, pair.theirs))
-        return (
-            f"catches {caught} of {pair.spam} spam against {their_caught} and loses {lost} of {pair.ham} ham against "
-            f"{their_lost} of {rival} on mail that {where}"
-        )
 
-    return f"{tell(evidence.unlearnt, 'neither has learnt')}, and {tell(evidence.learnt, 'both have')}"
+def _tell(side: Examination) -> str:
+    return f"it catches {side.caught_spam} of {side.spam} spam and loses {side.lost_ham} of {side.ham} ham"
+
+
+def _tell_counts(side: Examination) -> str:
+    return f"{side.caught_spam} and {side.lost_ham}"
 
 
 def _count_days(first: str, last: str) -> int:

@@ -34,12 +34,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from benchmarks.quality import CORPUS_HELD_OUT_FROM, FILTERS, OURS, WINDOW_DAYS, land_corpus
+from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
 from spam_assets.mail.columns import HAM, LABEL, MESSAGE_ID, SPAM
-from spam_assets.mail.landing import LandingZone
-from spam_assets.mail.quality import select_valid_mail
+from spam_assets.mail.validation import select_valid_mail
 
 FLIPPED, SPAM_CALLED_HAM, HAM_CALLED_SPAM = "flipped", "spam_called_ham", "ham_called_spam"
 DISTURBANCES = (

@@ -21,6 +21,7 @@ from spam_assets.io_managers.fingerprints import (
     fingerprint_report,
     fingerprint_training,
 )
+from spam_assets.io_managers.npz_models import ModelIOManager
 from spam_assets.landing.day_content import fingerprint_source
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.zone import LandingZone
@@ -28,18 +29,19 @@ from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
 from spam_assets.mail.validation import QualityError, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
-from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
+from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.resources import MailHistory
 from spam_assets.views.metadata import (
+    describe_challenger,
     describe_columns,
-    describe_decision,
     describe_features,
     describe_landed_day,
     describe_mail,
     describe_model,
     describe_removed_day,
     describe_report,
+    describe_verdicts,
     describe_words,
 )
 from spam_assets.windows import TrainingWindows
@@ -167,14 +169,17 @@ def trained_model(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
     from spam_assets.learning.explanation import tell_strongest_words
+    from spam_assets.learning.held_out import HELD_OUT_SHARE
     from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
     from spam_assets.views.pictures import draw_evaluation
 
     day = context.partition_key
     window = training_windows.ending(day)
     versions = window.data_versions()
-    source = fingerprint_training(versions, SETTINGS.window_days, SETTINGS.target_fpr)
-    settings = TrainingSettings(target_fpr=SETTINGS.target_fpr)
+    source = fingerprint_training(versions, SETTINGS)
+    settings = TrainingSettings(
+        target_fpr=SETTINGS.target_fpr, held_out_share=HELD_OUT_SHARE, vouched_days=SETTINGS.vouched
+    )
     try:
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
             model = train_model(window, settings)
@@ -200,35 +205,30 @@ def trained_model(
     group_name="learning",
     kinds={"mlflow"},
     pool=TRAINING_POOL,
-    deps=["mail_features", WINDOW_OF_DAYS],
+    deps=["trained_model", "mail_features", WINDOW_OF_DAYS],
 )
 def registered_model(
     context: dg.AssetExecutionContext,
-    trained_model: Any,  # a SpamModel; Dagster would import Numba to read the annotation when the code loads
+    models: dg.ResourceParam[ModelIOManager],
     registry: dg.ResourceParam[ModelRegistry],
     training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """The gate: the day's model as a version of `spam-classifier`, and champion if the rule says so."""
-    from spam_assets.learning.comparison import DatedModel, compare_on_unseen_days
-    from spam_assets.learning.promotion import PromotionBar, decide_promotion
+    """The gate: the day's model as a version of `spam-classifier`, judged with those that wait; one may serve."""
+    from spam_assets.learning.succession import judge_day
 
     day = context.partition_key
-    version = fingerprint_model(trained_model)
+    trained = models.load_day("trained_model", day) if models.has_day("trained_model", day) else None
     with registry.changing():
-        candidate = registry.register(day, version)
-        champion = registry.aliased(CHAMPION)
-        standings = compare_on_unseen_days(
-            candidate=DatedModel(day, trained_model),
-            champion=DatedModel(champion.training_date, registry.load_model(champion)) if champion else None,
-            window=training_windows.ending(day),
-        )
-        decision = decide_promotion(*standings, PromotionBar())
-        registry.carry_out(candidate, champion, promote=decision.promote)
-    if decision.promote:
-        registry.remember(candidate, trained_model)  # the next candidate is compared with it
+        candidate = registry.register(day, fingerprint_model(trained)) if trained is not None else None
+        before = registry.load_succession()
+        after, judged = judge_day(before, registry.load_dated(candidate), training_windows.ending(day))
+        registry.carry_out_verdicts(before, after, judged)
+    if not judged:
+        record_nothing(context, f"no model was trained for {day}, and none waits to be judged again")
+        return
     yield dg.MaterializeResult(
-        metadata=describe_decision(candidate, champion, decision),
-        data_version=dg.DataVersion(version),
+        metadata=describe_verdicts(judged, before.champion),
+        data_version=dg.DataVersion(candidate.data_version if candidate else "judged-again"),
     )
 
 
@@ -252,8 +252,13 @@ def champion_report(
         record_nothing(context, f"there was no champion before {day}")
         return
     report = report_day(day, DatedModel(champion.training_date, registry.load_model(champion)), mail_features)
+    metadata = describe_report(report, champion)
+    challenger = registry.challenger_before(day)
+    if challenger is not None:
+        beside = DatedModel(challenger.training_date, registry.load_model(challenger))
+        metadata |= describe_challenger(report_day(day, beside, mail_features), challenger)
     yield dg.MaterializeResult(
         value=report,
-        metadata=describe_report(report, champion),
+        metadata=metadata,
         data_version=dg.DataVersion(fingerprint_report(report)),
     )

@@ -1,11 +1,11 @@
-"""Asset checks on raw_mail: each states one promise by calling one rule of `mail`.
+"""Asset checks on raw_mail and trained_model: each states one promise by calling one rule of `mail` or `learning`.
 
 Rules that a model depends on block: a day that breaks one produces no validated_mail. The others warn.
 """
 
 from collections.abc import Iterator
 from types import FunctionType
-from typing import cast
+from typing import Any, cast
 
 import dagster as dg
 import pandas as pd
@@ -55,3 +55,21 @@ def raw_mail_quality(
                 description=verdict.sentence,
                 metadata=dict(verdict.figures),
             )
+
+
+@dg.asset_check(
+    asset="trained_model",
+    description="The day's labels do not contradict what the days before it taught; one whose do is learnt by no model.",
+    partitions_def=DAYS,
+)
+def labels_agree_with_earlier_days(context: dg.AssetCheckExecutionContext, trained_model: Any) -> dg.AssetCheckResult:
+    """Judge the day's labels by the model that was to learn them."""
+    from spam_assets.learning import label_verdicts
+
+    verdict = label_verdicts.labels_agree_with_earlier_days(trained_model, context.partition_key)
+    return dg.AssetCheckResult(
+        passed=verdict.passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=verdict.sentence,
+        metadata=dict(verdict.figures),
+    )

@@ -17,9 +17,9 @@ from spam_assets.assets import (
     training_window,
     validated_mail,
 )
-from spam_assets.checks import raw_mail_quality
+from spam_assets.checks import labels_agree_with_earlier_days, raw_mail_quality
 from spam_assets.engine.executor import day_by_day_executor
-from spam_assets.jobs import mail_job, retrain_job, train_job
+from spam_assets.jobs import gate_job, mail_job, retrain_job, train_job
 from spam_assets.partitions import SETTINGS
 from spam_assets.resources import build_resources
 from spam_assets.sensors import SCHEDULES, SENSORS
@@ -34,8 +34,8 @@ defs = dg.Definitions(
         registered_model,
         champion_report,
     ],
-    asset_checks=[raw_mail_quality],
-    jobs=[train_job, mail_job, retrain_job],
+    asset_checks=[raw_mail_quality, labels_agree_with_earlier_days],
+    jobs=[train_job, mail_job, retrain_job, gate_job],
     schedules=SCHEDULES,
     sensors=SENSORS,
     resources=build_resources(SETTINGS),

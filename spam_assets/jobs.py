@@ -20,6 +20,12 @@ mail_job = dg.define_asset_job(
     tags=RETRIES_AFTER_A_CRASH,
     description="New mail: landed, checked, featurized, and scored by the champion. Trains nothing.",
 )
+gate_job = dg.define_asset_job(
+    "gate_job",
+    selection=dg.AssetSelection.assets("registered_model"),
+    tags=RETRIES_AFTER_A_CRASH,
+    description="Candidates that wait, judged again with the mail of a newer day. Trains nothing.",
+)
 retrain_job = dg.define_asset_job(
     "retrain_job",
     selection=dg.AssetSelection.assets("trained_model", "registered_model"),

@@ -16,6 +16,7 @@ from typing_extensions import Self
 ENV_FILE = Path(".env")
 ALERT_KINDS = ("run_failed", "champion_promoted", "champion_refused", "no_mail", "landing_problem")
 """What alerts can be about."""
+DAY = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 """A bare address, as HTML's `<input type=email>` takes it; no name and no comment round it."""
 SERVICE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     end_date: date | None = None
     window_days: int = Field(default=90, ge=1)
     target_fpr: float = Field(default=0.001, gt=0, lt=1)
+    vouched_days: str | None = None
     owner: str = "team:mail"
     experiment: str = "spam-classifier"
     mlflow_tracking_uri: SecretStr | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
@@ -140,6 +142,17 @@ class Settings(BaseSettings):
                 raise ValueError(f"entry {position} of SPAM_ASSETS_ALERT_ON is none of {', '.join(ALERT_KINDS)}")
         return kinds
 
+    @field_validator("vouched_days")
+    @classmethod
+    def _check_that_vouched_days_are_days(cls, days: str | None) -> str | None:
+        for position, day in enumerate(_split_list(days), start=1):
+            if not DAY.fullmatch(day):
+                raise ValueError(
+                    f"entry {position} of SPAM_ASSETS_VOUCHED_DAYS is no day; write YYYY-MM-DD, several with commas "
+                    "between them"
+                )
+        return days
+
     @model_validator(mode="after")
     def _check_that_email_is_complete(self) -> Self:
         needed = {
@@ -155,6 +168,11 @@ class Settings(BaseSettings):
                 f"{'is' if len(missing) == 1 else 'are'} not; alerts by e-mail need all three"
             )
         return self
+
+    @property
+    def vouched(self) -> frozenset[str]:
+        """The days that are learnt even if their labels contradict everything before them."""
+        return frozenset(_split_list(self.vouched_days))
 
     @property
     def landing_url(self) -> str:

@@ -69,12 +69,13 @@ def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "S
         table.add_row("champion", "none yet: no model has passed the bar")
     else:
         table.add_row("champion", f"spam-classifier version {champion.version}, trained for {champion.training_date}")
-        metrics = registry.metrics_of(champion.run_id)
+        figures = registry.daily_protocol_of(champion.run_id)
         table.add_row(
-            "on mail it had not learnt",
-            f"{metrics['messages']:.0f} messages, {metrics['spam']:.0f} spam: "
-            f"(1-ROCA)% {metrics['one_minus_roca_percent']:.3f}; "
-            f"at its threshold {metrics['recall']:.1%} of spam caught, {metrics['fpr']:.2%} of ham called spam",
+            "learning day by day",
+            f"{figures['messages']:.0f} messages, {figures['spam']:.0f} spam, each day scored before it was learnt: "
+            f"(1-ROCA)% {figures['one_minus_roca_percent']:.3f}; "
+            f"at the day's threshold {figures['recall']:.1%} of spam caught, {figures['fpr']:.2%} of ham called spam",
         )
+        table.add_row("why it serves", escape(champion.reason or "promoted by hand, or by an older version"))
     out.print(table)
     out.print("Open the UI: [bold]spam-assets ui[/bold] (Dagster and MLflow), or dagster dev in this folder.")

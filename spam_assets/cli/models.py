@@ -1,8 +1,10 @@
 """`spam-assets models`, `promote` and `rollback`: the registered versions, and which of them serves."""
 
+from math import nan
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from spam_assets.cli.console import CommandError, out
@@ -16,22 +18,26 @@ commands = typer.Typer()
 
 @commands.command(epilog="Example: spam-assets models")
 def models() -> None:
-    """The registered versions of spam-classifier: training dates, figures on unseen mail, aliases."""
+    """The registered versions of spam-classifier: training dates, figures, what the gate said, aliases."""
     from spam_assets.registry.registered_models import ModelRegistry
 
     registry = ModelRegistry(load_settings())
     versions = registry.versions()
     if not versions:
         raise CommandError("no model is registered yet; run spam-assets demo, or run and backfill on your own mail")
-    table = Table("version", "training date", "(1-ROCA)%", "recall", "FPR", "aliases")
+    table = Table("version", "training date", "(1-ROCA)%", "recall", "FPR", "gate", "aliases")
     for version in versions:
-        metrics = registry.metrics_of(version.run_id)
+        figures = registry.daily_protocol_of(version.run_id)
         table.add_row(
-            str(version.version), version.training_date, f"{metrics.get('one_minus_roca_percent', float('nan')):.3f}",
-            f"{metrics.get('recall', float('nan')):.3f}", f"{metrics.get('fpr', float('nan')):.4f}",
-            ", ".join(version.aliases),
+            str(version.version), version.training_date, f"{figures.get('one_minus_roca_percent', nan):.3f}",
+            f"{figures.get('recall', nan):.3f}", f"{figures.get('fpr', nan):.4f}",
+            version.verdict or "-", ", ".join(version.aliases),
         )  # fmt: skip
     out.print(table)
+    out.print("Figures: the daily protocol over the newest days of the window, each day scored before it was learnt.")
+    for version in versions:
+        if version.reason and version.aliases:
+            out.print(f"version {version.version}: {escape(version.reason)}", soft_wrap=True)
 
 
 @commands.command(epilog="Example: spam-assets promote 12")

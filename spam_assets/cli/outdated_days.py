@@ -34,7 +34,7 @@ def find_days_to_run(
             return False
         first = first_day_of_window(day, settings.window_days)
         window = {other: version for other, version in made.items() if first <= other <= day}
-        source = fingerprint_training(window, settings.window_days, settings.target_fpr)
+        source = fingerprint_training(window, settings)
         has_unknown_days = any(first <= other <= day for other in never_run)
         return (
             raw[day].source == read_day_state(zone, files[day]).digest

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
+from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +58,8 @@ def fingerprint_report(report: "DayReport") -> str:
     return hashlib.sha256(json.dumps(report.to_dict()).encode()).hexdigest()[:DIGEST_CHARACTERS]
 
 
-def fingerprint_training(window: Mapping[str, str], window_days: int, target_fpr: float) -> str:
+def fingerprint_training(window: Mapping[str, str], settings: Settings) -> str:
     """Return the digest of what a model is made from: its days by data version, the settings and the method."""
-    made_from = [sorted(window.items()), window_days, target_fpr, FEATURES_VERSION, MODEL_VERSION]
+    chosen = [settings.window_days, settings.target_fpr, sorted(settings.vouched & set(window))]
+    made_from = [sorted(window.items()), *chosen, FEATURES_VERSION, MODEL_VERSION]
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]  # a tag takes 63 characters

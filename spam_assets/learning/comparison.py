@@ -12,10 +12,11 @@ from spam_assets.learning.promotion import Standing
 
 @dataclass(frozen=True)
 class DatedModel:
-    """A model and the date it was trained for."""
+    """A model, the date it was trained for, and its version where it is registered."""
 
     training_date: str
     model: SpamModel
+    version: int | None = None
 
 
 def compare_on_unseen_days(

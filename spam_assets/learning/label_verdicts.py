@@ -1,7 +1,7 @@
 """What a model says about the labels that it was given, as verdicts for checks."""
 
 from spam_assets.learning.model import SpamModel
-from spam_assets.mail.quality import Verdict
+from spam_assets.mail.verdicts import Verdict
 
 
 def labels_agree_with_earlier_days(model: SpamModel, day: str) -> Verdict:

@@ -66,6 +66,7 @@ class SpamModel:
         features_version: The version of the features it understands.
         suspects: Messages of the window whose label is probably wrong, strongest first; see ``label_suspects``.
         contradicting_days: Days of the window that were not learnt, oldest first.
+        held_out_share: Share of the mail of ``days`` that it has not learnt; see ``held_out``.
     """
 
     weights: npt.NDArray[np.float32]
@@ -80,6 +81,7 @@ class SpamModel:
     features_version: str = FEATURES_VERSION
     suspects: tuple[SuspectLabel, ...] = ()
     contradicting_days: tuple[ContradictingDay, ...] = ()
+    held_out_share: float = 0.0
 
     def score(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Calibrated spam probability of each message, shape (n,)."""
@@ -97,6 +99,7 @@ class SpamModel:
             "learnt": np.array([self.ham, self.spam], np.int64),
             "days": np.array(self.days, np.str_),
             "features_version": np.array(self.features_version),
+            "held_out_share": np.array(self.held_out_share),
             "progressive_days": np.array(self.progressive.days, np.str_),
             "progressive_day_indices": self.progressive.day_indices,
             "progressive_labels": self.progressive.labels,
@@ -152,6 +155,7 @@ class SpamModel:
             features_version=version,
             suspects=unpack_suspects(arrays.get("suspects", nothing)),
             contradicting_days=unpack_contradicting_days(arrays.get("contradicting_days", nothing)),
+            held_out_share=float(arrays.get("held_out_share", 0.0)),  # models of before it had learnt everything
         )
 
 

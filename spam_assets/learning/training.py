@@ -25,6 +25,7 @@ from numba import njit
 from spam_assets.learning.calibration import Calibration, calibrate
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import PATTERNS, TABLE_SIZES, WORDS, MailFeatures, SparseRows
+from spam_assets.learning.held_out import leave_out
 from spam_assets.learning.label_suspects import (
     DISBELIEF,
     ContradictingDay,
@@ -70,6 +71,8 @@ class TrainingSettings:
         replay_messages: The newest messages kept for revisits; bounds memory.
         calibration_messages: The newest progressive scores that calibration and threshold are fitted to.
         vouched_days: Days that are learnt even if their labels contradict everything before them.
+        held_out_share: Share of mail that is not learnt, nor used for calibration and threshold, so that the gate
+            can try the model on it (``held_out.HELD_OUT_SHARE``); see ``held_out``.
     """
 
     target_fpr: float = 0.001
@@ -81,6 +84,7 @@ class TrainingSettings:
     replay_messages: int = 5000
     calibration_messages: int = 20_000
     vouched_days: frozenset[str] = frozenset()
+    held_out_share: float = 0.0
 
 
 def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) -> SpamModel:
@@ -104,7 +108,7 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
     history = _History(settings)
     contradicting: list[ContradictingDay] = []
     for day in days:
-        features = window[day]
+        features = leave_out(window[day], settings.held_out_share)
         margins = None
         if min(learner.ham, learner.spam) >= settings.minimum_messages_a_class:
             margins = learner.score_margins(features)
@@ -136,6 +140,7 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
         progressive=progressive,
         suspects=rank_suspects([*history.suspect(calibration), *learner.suspect_early_mail(calibration)]),
         contradicting_days=tuple(contradicting),
+        held_out_share=settings.held_out_share,
     )
 
 

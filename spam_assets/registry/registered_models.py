@@ -3,7 +3,7 @@
 Not here: which model deserves an alias; that rule is `learning.promotion`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from spam_assets.engine.locks import hold_lock
 from spam_assets.registry.logged_model import MODEL_FILE
 from spam_assets.registry.store import (
+    DAILY_PROTOCOL,
     DATA_VERSION,
     MODEL_URI,
     TRAINING_DATE,
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
+    from spam_assets.learning.comparison import DatedModel
     from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.succession import Judged, Succession
 
 MODEL_NAME = "spam-classifier"
 CHAMPION = "champion"
@@ -35,7 +38,13 @@ PREVIOUS = "previous"
 CHALLENGER = "challenger"
 PROMOTED = "promoted"
 """Tag of versions that were champion at some time."""
-MODELS_IN_MEMORY = 2
+VERDICT = "gate_verdict"
+"""Tag: what the gate said last of a version, one of `learning.gate.Verdict`."""
+REASON = "gate_reason"
+BEST = "best_version"
+"""Tag of the registered model: the best champion until now, which later candidates are held against."""
+WAITS = "wait"
+MODELS_IN_MEMORY = 6
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,8 @@ class RegisteredVersion:
     data_version: str
     aliases: tuple[str, ...]
     was_champion: bool = False
+    verdict: str = ""
+    reason: str = ""
 
 
 class ModelRegistry:
@@ -96,6 +107,28 @@ class ModelRegistry:
                 raise
         return _describe_version(version, {int(version.version): list(version.aliases)})
 
+    def best(self) -> RegisteredVersion | None:
+        """Return the best champion until now, or None."""
+        from mlflow.exceptions import MlflowException
+
+        with self._guard("reading the best version"):
+            try:
+                number = self._client.get_registered_model(MODEL_NAME).tags.get(BEST)
+                return _describe_version(self._client.get_model_version(MODEL_NAME, number), {}) if number else None
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+
+    def waiting(self) -> list[RegisteredVersion]:
+        """Return the candidates, newer than the champion, that are neither promoted nor refused."""
+        champion = self.aliased(CHAMPION)
+        with self._guard("reading the versions that wait"):
+            found = self._client.search_model_versions(f"name = '{MODEL_NAME}' and tags.{VERDICT} = '{WAITS}'")
+        versions = sorted((_describe_version(version, {}) for version in found), key=lambda version: version.version)
+        newest = {version.training_date: version for version in versions}  # trained again, a date has one candidate
+        return [version for day, version in newest.items() if champion is None or day > champion.training_date]
+
     def champion_before(self, day: str) -> RegisteredVersion | None:
         """Return the champion that had learnt nothing of a day or of later ones, or None."""
         for alias in (CHAMPION, PREVIOUS):
@@ -103,6 +136,11 @@ class ModelRegistry:
             if version is not None and version.training_date < day:
                 return version
         earlier = [version for version in self.versions() if version.was_champion and version.training_date < day]
+        return max(earlier, key=lambda version: version.training_date, default=None)
+
+    def challenger_before(self, day: str) -> RegisteredVersion | None:
+        """Return the newest candidate that waits and had learnt nothing of a day or of later ones, or None."""
+        earlier = [version for version in self.waiting() if version.training_date < day]
         return max(earlier, key=lambda version: version.training_date, default=None)
 
     def load_model(self, version: RegisteredVersion) -> "SpamModel":
@@ -190,22 +228,74 @@ class ModelRegistry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
+    def note_verdict(self, version: int, verdict: str, reason: str) -> None:
+        """Note what the gate said of a version."""
+        with self._guard("noting what the gate said"):
+            for name, value in ((VERDICT, verdict), (REASON, reason)):
+                self._client.set_model_version_tag(MODEL_NAME, str(version), name, value)
+
+    def note_best(self, version: int) -> None:
+        """Note that later candidates are held against this version."""
+        with self._guard("noting the best version"):
+            self._client.set_registered_model_tag(MODEL_NAME, BEST, str(version))
+
+    def load_dated(self, version: RegisteredVersion | None) -> "DatedModel | None":
+        """Return a version's model, read from where it is stored, with its date and number; None for none."""
+        from spam_assets.learning.comparison import DatedModel
+
+        return DatedModel(version.training_date, self.load_model(version), version.version) if version else None
+
+    def load_succession(self) -> "Succession":
+        """Return the models that the gate knows: the champion, the best one, and those that wait."""
+        from spam_assets.learning.succession import Succession
+
+        waiting = (self.load_dated(version) for version in self.waiting())
+        return Succession(
+            self.load_dated(self.aliased(CHAMPION)),
+            self.load_dated(self.best()),
+            tuple(dated for dated in waiting if dated is not None),
+        )
+
+    def carry_out_verdicts(self, before: "Succession", after: "Succession", judged: "Sequence[Judged]") -> None:
+        """Note what the gate said of each candidate, and move the aliases as it decided.
+
+        A promoted candidate becomes champion and the old one `previous`; the newest of the others becomes
+        `challenger` if it is newer than the champion.
+        """
+        champion = after.champion
+        for one in judged:
+            self.note_verdict(_number(one.candidate), one.decision.verdict, one.decision.reason)
+        if champion is not None and (before.champion is None or champion.version != before.champion.version):
+            if before.champion is not None:
+                self.point(PREVIOUS, _number(before.champion))
+            self._note_champion(_number(champion))
+            self.point(CHAMPION, _number(champion))
+        if after.best is not None and (before.best is None or after.best.version != before.best.version):
+            self.note_best(_number(after.best))
+        others = [one.candidate for one in judged if not one.decision.promote]
+        newest = max(others, key=lambda dated: dated.training_date, default=None)
+        if newest is not None and (champion is None or newest.training_date > champion.training_date):
+            self.point(CHALLENGER, _number(newest))
+
     def carry_out(self, candidate: RegisteredVersion, champion: RegisteredVersion | None, *, promote: bool) -> None:
         """Move the aliases as decided.
 
-        A promoted candidate becomes champion and the old one `previous`; a refused one that is newer than the
-        champion becomes `challenger`.
+        A promoted candidate becomes champion and the old one `previous`; one that is not, and is newer than the
+        champion, becomes `challenger`.
         """
         if champion is not None and candidate.version == champion.version:
             return
         if promote:
             if champion is not None:
                 self.point(PREVIOUS, champion.version)
-            with self._guard("noting a champion"):
-                self._client.set_model_version_tag(MODEL_NAME, str(candidate.version), PROMOTED, "true")
+            self._note_champion(candidate.version)
             self.point(CHAMPION, candidate.version)
         elif champion is None or candidate.training_date > champion.training_date:
             self.point(CHALLENGER, candidate.version)
+
+    def _note_champion(self, version: int) -> None:
+        with self._guard("noting a champion"):
+            self._client.set_model_version_tag(MODEL_NAME, str(version), PROMOTED, "true")
 
     @contextmanager
     def changing(self) -> Iterator[None]:
@@ -218,13 +308,20 @@ class ModelRegistry:
         with self._guard(f"moving alias {alias}"):
             self._client.set_registered_model_alias(MODEL_NAME, alias, str(version))
 
-    def metrics_of(self, run_id: str) -> dict[str, float]:
-        """Return the metrics of a training run."""
+    def daily_protocol_of(self, run_id: str) -> dict[str, float]:
+        """Return the daily protocol's figures of a training run, by the names of `learning.evaluation.Evaluation`."""
         with self._guard("reading metrics"):
-            return dict(self._client.get_run(run_id).data.metrics)
+            metrics = self._client.get_run(run_id).data.metrics
+        return {name.removeprefix(DAILY_PROTOCOL): value for name, value in metrics.items()}
 
     def _guard(self, doing: str) -> Any:
         return secret_kept(self._settings.tracking_uri, doing)
+
+
+def _number(dated: "DatedModel") -> int:
+    if dated.version is None:
+        raise ValueError(f"the model trained for {dated.training_date} is not registered; register it first")
+    return dated.version
 
 
 def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:
@@ -236,4 +333,6 @@ def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]])
         version.tags.get(DATA_VERSION, ""),
         tuple(sorted(aliases.get(number, []))),
         PROMOTED in version.tags,
+        version.tags.get(VERDICT, ""),
+        version.tags.get(REASON, ""),
     )

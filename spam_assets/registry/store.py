@@ -22,6 +22,9 @@ from spam_assets.settings import Settings
 TRAINING_DATE = "training_date"
 DATA_VERSION = "data_version"
 MODEL_URI = "model_uri"
+DAILY_PROTOCOL = "daily_protocol_"
+"""Before the names of figures that are not the model's own: each day was scored, at the threshold of that day, by the
+learner as it was before it learnt the day."""
 
 
 class TrackingError(dg.Failure):

@@ -15,6 +15,7 @@ from spam_assets.engine.locks import hold_lock
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.registry.logged_model import find_version, log_model
 from spam_assets.registry.store import (
+    DAILY_PROTOCOL,
     DATA_VERSION,
     MODEL_URI,
     TRAINING_DATE,
@@ -130,7 +131,7 @@ class TrainingMlFlow(MlFlow):
             client.log_batch(
                 run_id,
                 metrics=[
-                    Metric(name, float(value), now_milliseconds, 0)
+                    Metric(f"{DAILY_PROTOCOL}{name}", float(value), now_milliseconds, 0)
                     for name, value in asdict(model.evaluation).items()
                     if isinstance(value, int | float) and not isnan(value)
                 ],

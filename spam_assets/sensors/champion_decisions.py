@@ -42,8 +42,10 @@ def find_decisions(
         if materialization is None or "promoted" not in materialization.metadata:
             continue
         values = {name: value.value for name, value in materialization.metadata.items()}
+        if values.get("verdict") == "wait":  # neither promoted nor refused yet
+            continue
         alert = describe_decision_alert(
-            record.partition_key or "",
+            str(values.get("training_date", record.partition_key or "")),
             int(str(values["model_version"])),
             promoted=bool(values["promoted"]),
             reason=str(values["reason"]),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from spam_assets.engine.tags import PARTITION_NAME_TAG
-from spam_assets.jobs import REASON_TAG, retrain_job
+from spam_assets.jobs import REASON_TAG, gate_job, retrain_job
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.sensors.described import described
 from spam_assets.settings import Settings
@@ -32,13 +32,14 @@ IN_PROGRESS = [
 @described(
     dg.sensor,
     name="retraining",
-    job=retrain_job,
+    jobs=[retrain_job, gate_job],
     minimum_interval_seconds=SETTINGS.sensor_seconds,
     default_status=dg.DefaultSensorStatus.RUNNING if SETTINGS.automate else dg.DefaultSensorStatus.STOPPED,
 )
 def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-    """Train a model for the newest day when the rule says so; the cursor is the newest day judged."""
+    """Train a model for the newest day when the rule says so, else judge again what waits; the cursor is that day."""
     from spam_assets.learning.retraining_rule import decide_retraining
+    from spam_assets.registry.registered_models import ModelRegistry
     from spam_assets.resources import open_stores
 
     stores = open_stores(SETTINGS)
@@ -63,10 +64,20 @@ def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     )
     reasons = "; ".join(reason.sentence for reason in decision.reasons)
     if not decision.retrain:
+        waiting = ", ".join(f"version {version.version}" for version in ModelRegistry(SETTINGS).waiting())
+        if waiting:
+            request = dg.RunRequest(
+                run_key=f"judge-{newest_day}",
+                job_name=gate_job.name,
+                partition_key=newest_day,
+                tags={REASON_TAG: f"{waiting} waits for the gate, which has the mail of {newest_day} to judge it by"},
+            )
+            return dg.SensorResult(run_requests=[request], cursor=newest_day)
         why = decision.waiting or reasons or "the champion does as well as ever"
         return dg.SensorResult(skip_reason=f"{newest_day}: {why}", cursor=newest_day)
     request = dg.RunRequest(
         run_key=f"train-{newest_day}",
+        job_name=retrain_job.name,
         partition_key=newest_day,
         tags={REASON_TAG: reasons, **{f"{REASON_TAG}.{reason.kind}": "true" for reason in decision.reasons}},
     )

@@ -14,6 +14,7 @@ from spam_assets.mail.columns import (
     COLUMN_TYPES,
     HAM,
     LABEL,
+    LABELS,
     RECEIVED_AT,
     SENDER,
     SPAM,
@@ -25,16 +26,19 @@ if TYPE_CHECKING:
 
     from spam_assets.landing.corrections import Corrections
     from spam_assets.landing.zone import LandedDay
+    from spam_assets.learning.comparison import DatedModel
     from spam_assets.learning.explanation import StrongestWords
     from spam_assets.learning.features import MailFeatures
+    from spam_assets.learning.label_suspects import SuspectLabel
     from spam_assets.learning.model import SpamModel
-    from spam_assets.learning.promotion import Decision
     from spam_assets.learning.reporting import DayReport
+    from spam_assets.learning.succession import Judged
     from spam_assets.registry.registered_models import RegisteredVersion
 
 BLOCKS = "\N{MIDDLE DOT}" + "".join(map(chr, range(0x2581, 0x2589)))
 PREVIEW_ROWS = 8
 PREVIEW_CHARACTERS = 80
+SUSPECTS_SHOWN = 20
 
 
 def describe_columns(names: Sequence[str]) -> dg.TableSchema:
@@ -95,11 +99,11 @@ def preview_mail(frame: "pd.DataFrame") -> str:
     return "\n".join(lines)
 
 
-def escape_markdown(value: object) -> str:
+def escape_markdown(value: object, characters: int = PREVIEW_CHARACTERS) -> str:
     """Return a value as one short line in which no character can start Markdown or HTML."""
-    text = "" if value is None else " ".join(str(value)[: 4 * PREVIEW_CHARACTERS].split())
-    if len(text) > PREVIEW_CHARACTERS:
-        text = text[: PREVIEW_CHARACTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    text = "" if value is None else " ".join(str(value)[: 4 * characters].split())
+    if len(text) > characters:
+        text = text[: characters - 1] + "\N{HORIZONTAL ELLIPSIS}"
     # `://` is broken up because Markdown turns a bare URL into a link that someone may click.
     text = text.replace("://", ":\N{ZERO WIDTH SPACE}//")
     return "".join(f"&#{ord(letter)};" if letter in "\\`*_{}[]()<>#+|!~&" else letter for letter in text)
@@ -114,15 +118,22 @@ def describe_features(features: "MailFeatures") -> dict[str, Any]:
 
 
 def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> dict[str, Any]:
-    """Return a model's figures on mail it had not learnt, its confusion matrix and its picture."""
+    """Return a model's figures, the labels it doubts, and its picture.
+
+    Figures of the daily protocol are of its learner, day after day, and not of the model that came of it: what that
+    is worth on mail that it has not learnt is for the gate to say.
+    """
     evaluation = model.evaluation
     return {
         "evaluation": picture_metadata(picture, "DET curve and score histogram"),
-        "one_minus_roca_percent": evaluation.one_minus_roca_percent,
-        "recall": evaluation.recall,
-        "fpr": evaluation.fpr,
-        "threshold": evaluation.threshold,
-        "confusion_matrix": dg.MetadataValue.md(
+        "daily_protocol_one_minus_roca_percent": evaluation.one_minus_roca_percent,
+        "daily_protocol_recall": evaluation.recall,
+        "daily_protocol_fpr": evaluation.fpr,
+        "threshold": model.threshold,
+        "suspect_labels": len(model.suspects),
+        "suspects": describe_suspects(model.suspects),
+        "days_not_learnt": ", ".join(found.day for found in model.contradicting_days) or "none",
+        "daily_protocol_confusion_matrix": dg.MetadataValue.md(
             "| | called ham | called spam |\n|---|---:|---:|\n"
             f"| **ham** | {evaluation.true_negatives} | {evaluation.false_positives} |\n"
             f"| **spam** | {evaluation.false_negatives} | {evaluation.true_positives} |"
@@ -132,6 +143,15 @@ def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> d
         "window_days": len(window),
         "window_first_day": window[0],
         "window_last_day": window[-1],
+    }
+
+
+def describe_challenger(report: "DayReport", challenger: "RegisteredVersion") -> dict[str, Any]:
+    """Return how a candidate that waits did on a day, beside the champion."""
+    return {
+        "challenger": f"version {challenger.version}, trained for {challenger.training_date}",
+        "challenger_missed_spam": report.false_negatives,
+        "challenger_ham_called_spam": report.false_positives,
     }
 
 
@@ -182,21 +202,41 @@ def describe_words(words: "StrongestWords") -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(lines))
 
 
+def describe_suspects(suspects: "Sequence[SuspectLabel]") -> dg.MarkdownMetadataValue:
+    """Return the labels that are most probably wrong, as a table; `spam-assets labels` lists them all."""
+    if not suspects:
+        return dg.MetadataValue.md("none")
+    lines = ["| day | message | called | spam probability |", "|---|---|---|---:|"]
+    lines.extend(
+        f"| {suspect.day} | {escape_markdown(suspect.message_id)} | {LABELS[suspect.label]} | {suspect.score:.3f} |"
+        for suspect in suspects[:SUSPECTS_SHOWN]
+    )
+    return dg.MetadataValue.md("\n".join(lines))
+
+
 def picture_metadata(svg: str, title: str) -> dg.MarkdownMetadataValue:
     """Return an SVG as metadata that the UI shows inline."""
     encoded = base64.b64encode(svg.encode()).decode()
     return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
 
 
-def describe_decision(
-    candidate: "RegisteredVersion", champion: "RegisteredVersion | None", decision: "Decision"
-) -> dict[str, Any]:
-    """Return what became of a candidate and why."""
+def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | None") -> dict[str, Any]:
+    """Return what became of the candidates of a day and why: of the promoted one, if any, else of the newest."""
+    told = next((one for one in judged if one.decision.promote), judged[0])
+    others = "\n".join(
+        f"- version {one.candidate.version}, trained for {one.candidate.training_date}: {one.decision.verdict}, "
+        f"{escape_markdown(one.decision.reason, characters=1000)}"
+        for one in judged
+        if one is not told
+    )
     return {
-        "model_version": candidate.version,
-        "promoted": decision.promote,
-        "reason": decision.reason,
+        "model_version": told.candidate.version,
+        "training_date": told.candidate.training_date,
+        "verdict": told.decision.verdict,
+        "promoted": told.decision.promote,
+        "reason": told.decision.reason,
         "champion_before": (
             f"version {champion.version}, trained for {champion.training_date}" if champion else "none"
         ),
+        **({"other_candidates": dg.MetadataValue.md(others)} if others else {}),
     }

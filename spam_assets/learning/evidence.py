@@ -1,0 +1,161 @@
+"""Two models on the same mail, of one reading: mail that neither has learnt, and mail that both have.
+
+Labels and features come from the same ``MailFeatures``, so that a day that was written anew since a model learnt it
+gives pairs of today, never a pair of an old label and a new message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.features import MailFeatures
+from spam_assets.learning.held_out import find_held_out
+
+ENOUGH_MESSAGES = 5000
+"""Once the newest days hold so many messages that neither model has learnt, and so many that both have, older days are
+not looked at: more would show differences that harm nobody."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What a model, as it serves, makes of n messages.
+
+    Attributes:
+        labels: 1 for spam, 0 for ham, shape (n,).
+        learnt: True where the model has learnt the message, shape (n,).
+        scores: Spam probabilities, shape (n,).
+        called: True where the model, at its own threshold, calls the message spam, shape (n,).
+        reserves: How far the model's margin is above the one that its threshold asks for, negative below it, shape
+            (n,). Margins rather than probabilities, so that models of other calibrations are comparable.
+    """
+
+    labels: npt.NDArray[np.int8]
+    learnt: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float64]
+    called: npt.NDArray[np.bool_]
+    reserves: npt.NDArray[np.float64]
+
+    @property
+    def is_ham(self) -> npt.NDArray[np.bool_]:
+        """True for ham, shape (n,)."""
+        return self.labels == 0
+
+    @property
+    def ham(self) -> int:
+        """Messages of ham."""
+        return int(self.is_ham.sum())
+
+    @property
+    def spam(self) -> int:
+        """Messages of spam."""
+        return len(self.labels) - self.ham
+
+    @property
+    def lost_ham(self) -> int:
+        """Ham called spam."""
+        return int((self.called & self.is_ham).sum())
+
+    @property
+    def caught_spam(self) -> int:
+        """Spam called spam."""
+        return int((self.called & ~self.is_ham).sum())
+
+    @property
+    def contradicts(self) -> npt.NDArray[np.bool_]:
+        """True where the other label is the likelier one, whatever the threshold, shape (n,)."""
+        return (self.scores >= 0.5) == self.is_ham
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Examination:
+        """The examination by some of the messages."""
+        columns = (self.labels, self.learnt, self.scores, self.called, self.reserves)
+        return Examination(*(column[chosen] for column in columns))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models' examinations by the same messages.
+
+    Attributes:
+        ours: The candidate's.
+        theirs: The other model's.
+    """
+
+    ours: Examination
+    theirs: Examination
+
+    def select(self, chosen: npt.NDArray[np.bool_]) -> Pair:
+        """The pair on some of the messages."""
+        return Pair(self.ours.select(chosen), self.theirs.select(chosen))
+
+    @property
+    def unlearnt(self) -> Pair:
+        """The pair on mail that neither has learnt."""
+        return self.select(~self.ours.learnt & ~self.theirs.learnt)
+
+    @property
+    def learnt(self) -> Pair:
+        """The pair on mail that both have learnt."""
+        return self.select(self.ours.learnt & self.theirs.learnt)
+
+    @property
+    def on_equal_terms(self) -> Pair:
+        """The pair on mail that both have learnt or neither."""
+        return self.select(self.ours.learnt == self.theirs.learnt)
+
+
+def examine(dated: DatedModel, mail: Mapping[str, MailFeatures]) -> Examination:
+    """Let a model judge days of mail, at its own threshold; messages are in the order of the days."""
+    days = [_examine_day(dated, day, mail[day]) for day in sorted(mail)]
+    columns = [(day.labels, day.learnt, day.scores, day.called, day.reserves) for day in [_NOTHING, *days]]
+    return Examination(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+
+
+def take_newest_mail(
+    candidate: DatedModel, other: DatedModel, mail: Mapping[str, MailFeatures]
+) -> dict[str, MailFeatures]:
+    """As many of the newest days as are enough evidence; each is looked up once, newest first."""
+    taken: dict[str, MailFeatures] = {}
+    unlearnt = learnt = 0
+    for day in sorted(mail, reverse=True):
+        if min(unlearnt, learnt) >= ENOUGH_MESSAGES:
+            break
+        features = taken[day] = mail[day]
+        by_candidate, by_other = find_learnt(candidate, day, features), find_learnt(other, day, features)
+        unlearnt += int((~by_candidate & ~by_other).sum())
+        learnt += int((by_candidate & by_other).sum())
+    return taken
+
+
+def find_learnt(dated: DatedModel, day: str, features: MailFeatures) -> npt.NDArray[np.bool_]:
+    """Which messages of a day a model has learnt, shape (n,)."""
+    if day not in dated.model.days:
+        return np.zeros(len(features), np.bool_)
+    return ~find_held_out(features, dated.model.held_out_share)
+
+
+def _examine_day(dated: DatedModel, day: str, features: MailFeatures) -> Examination:
+    model = dated.model
+    scores = model.score(features)
+    return Examination(
+        labels=np.array(features.labels, np.int8),  # a copy: a view would keep the day's file mapped
+        learnt=find_learnt(dated, day, features),
+        scores=scores,
+        called=scores >= model.threshold,
+        reserves=(_logits(scores) - _logits(np.array(model.threshold))) / max(model.calibration.slope, _LEAST),
+    )
+
+
+_LEAST = 1e-12
+_NOTHING = Examination(
+    np.empty(0, np.int8), np.empty(0, np.bool_), np.empty(0), np.empty(0, np.bool_), reserves=np.empty(0)
+)
+
+
+def _logits(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    clipped = np.clip(probabilities, _LEAST, 1 - _LEAST)
+    return np.asarray(np.log(clipped / (1 - clipped)))

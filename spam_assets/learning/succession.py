@@ -1,0 +1,69 @@
+"""Who serves after whom: the champion, the best one that later candidates are held against, and those that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.features import MailFeatures
+from spam_assets.learning.gate import Decision, GateSettings, judge_candidate
+
+
+@dataclass(frozen=True)
+class Succession:
+    """The models that the gate knows.
+
+    Attributes:
+        champion: It serves; None at first.
+        best: The best champion of the last year, maybe the present one.
+        waiting: Candidates that are neither promoted nor refused yet; all are newer than the champion.
+    """
+
+    champion: DatedModel | None = None
+    best: DatedModel | None = None
+    waiting: tuple[DatedModel, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate and what became of it."""
+
+    candidate: DatedModel
+    decision: Decision
+
+
+def judge_day(
+    before: Succession,
+    candidate: DatedModel | None,
+    mail: Mapping[str, MailFeatures],
+    settings: GateSettings | None = None,
+) -> tuple[Succession, tuple[Judged, ...]]:
+    """Judge a day's candidate, if it has one, and those that wait, newest first until one is promoted.
+
+    Args:
+        before: The models as they stand.
+        candidate: The model trained for the day; None where none was.
+        mail: Features of the window that ends with the day.
+        settings: See ``GateSettings``.
+
+    Returns:
+        The models as they stand then, and the candidates that were judged with their decisions.
+    """
+    candidates = [
+        waiting
+        for waiting in before.waiting
+        if candidate is None or waiting.training_date != candidate.training_date  # it was trained again
+    ]
+    candidates += [] if candidate is None else [candidate]
+    judged, still_waiting = [], []
+    for one in sorted(candidates, key=lambda dated: dated.training_date, reverse=True):
+        decision = judge_candidate(one, before.champion, before.best, mail, settings)
+        judged.append(Judged(one, decision))
+        if decision.verdict == "wait":
+            still_waiting.append(one)
+        if decision.verdict == "promote":
+            best = one if decision.is_best else before.best
+            newer = tuple(other for other in still_waiting if other.training_date > one.training_date)
+            return Succession(one, best, newer), tuple(judged)
+    return replace(before, waiting=tuple(still_waiting)), tuple(judged)

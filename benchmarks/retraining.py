@@ -4,7 +4,8 @@
 
 Every policy starts with a model trained on day 11 of the mail, champion without an examination. Mail of each day
 from the 12th on is scored by the champion, which learnt days before it only; then the policy decides whether to
-train on the window that ends with the day, and the promotion rule whether the new model serves from the next day on.
+train on the window that ends with the day, and the gate whether the new model, or one that waits, serves from the next
+day on. Models learn all mail but the held-out share, as the assets' do.
 After the last day nothing is trained. A window's model is the same for every policy, so it is trained once and its
 CPU seconds count for each policy that asks for it.
 
@@ -51,12 +52,13 @@ import pandas as pd
 
 from benchmarks.quality import land_corpus
 from spam_assets.landing.zone import LandingZone
-from spam_assets.learning.comparison import DatedModel, compare_on_unseen_days
+from spam_assets.learning.comparison import DatedModel
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import MailFeatures, featurize_mail
-from spam_assets.learning.promotion import PromotionBar, decide_promotion
+from spam_assets.learning.held_out import HELD_OUT_SHARE
 from spam_assets.learning.reporting import DayReport, report_day
 from spam_assets.learning.retraining_rule import ChampionRecord, RetrainingSettings, decide_retraining
+from spam_assets.learning.succession import Succession, judge_day
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.columns import HAM, LABEL, MESSAGE_ID, SPAM
 from spam_assets.mail.parsing import parse_message
@@ -85,6 +87,7 @@ class State:
 
     Attributes:
         champion: It scores the next day.
+        succession: The models that the gate knows.
         last_training: The newest day that a model was trained for.
         reports: Of the scored days.
         alarms: Kinds of reasons that the rule gave on the day.
@@ -93,6 +96,7 @@ class State:
     """
 
     champion: DatedModel
+    succession: Succession
     last_training: str
     reports: tuple[DayReport, ...] = ()
     alarms: frozenset[str] = frozenset()
@@ -124,21 +128,19 @@ def build_policy(name: str, settings: RetrainingSettings) -> Policy:
 
 
 class Replay:
-    """Days of mail that policies go through; each window is trained and each pair of models compared once."""
+    """Days of mail that policies go through; each window is trained once."""
 
     def __init__(self, features: Mapping[str, MailFeatures]) -> None:
         self.features = features
         self.days = sorted(features)
         self.cpu_seconds: dict[str, float] = {}
         self._models: dict[str, DatedModel] = {}
-        self._promotions: dict[tuple[str, str], bool] = {}
 
     def disturb(self, changed: Mapping[str, MailFeatures]) -> Replay:
         """The same days with other mail on some; what rests on days before them is kept."""
         other = Replay({**self.features, **changed})
         first = min(changed)
         other._models = {day: model for day, model in self._models.items() if day < first}
-        other._promotions = {pair: promote for pair, promote in self._promotions.items() if max(pair) < first}
         return other
 
     def train(self, day: str) -> DatedModel:
@@ -146,7 +148,7 @@ class Replay:
         if day not in self._models:
             window = self._select_window(day)
             started = time.process_time()
-            model = train_model(window, TrainingSettings())
+            model = train_model(window, TrainingSettings(held_out_share=HELD_OUT_SHARE))
             self.cpu_seconds[day] = time.process_time() - started
             self._models[day] = DatedModel(day, model)
         return self._models[day]
@@ -154,7 +156,8 @@ class Replay:
     def start(self) -> State:
         """The state after the first training."""
         day = self.days[FIRST_TRAINING - 1]
-        return State(self.train(day), day)
+        first = self.train(day)
+        return State(first, Succession(champion=first, best=first), day)
 
     def live(self, state: State, day: str, policy: Policy, *, is_last: bool = False) -> State:
         """Go through a day."""
@@ -168,11 +171,13 @@ class Replay:
             alarms=frozenset(reason.kind for reason in reasons),
             sentences=tuple(f"{reason.kind}: {reason.sentence}" for reason in reasons),
         )
-        if not train:
+        candidate = self.train(day) if train else None
+        if candidate is None and not state.succession.waiting:
             return state
-        candidate = self.train(day)
-        champion = candidate if self._is_promoted(candidate, state.champion) else state.champion
-        return replace(state, champion=champion, last_training=day)
+        succession, _ = judge_day(state.succession, candidate, self._select_window(day))
+        champion = succession.champion or state.champion
+        last_training = day if train else state.last_training
+        return replace(state, champion=champion, succession=succession, last_training=last_training)
 
     def run(self, policy: Policy) -> list[State]:
         """The state after each day, from that of the first training on."""
@@ -184,13 +189,6 @@ class Replay:
     def _select_window(self, day: str) -> dict[str, MailFeatures]:
         first = (date.fromisoformat(day) - timedelta(days=WINDOW_DAYS - 1)).isoformat()
         return {earlier: self.features[earlier] for earlier in self.days if first <= earlier <= day}
-
-    def _is_promoted(self, candidate: DatedModel, champion: DatedModel) -> bool:
-        pair = (candidate.training_date, champion.training_date)
-        if pair not in self._promotions:
-            standings = compare_on_unseen_days(candidate, champion, self._select_window(candidate.training_date))
-            self._promotions[pair] = decide_promotion(*standings, PromotionBar()).promote
-        return self._promotions[pair]
 
 
 def summarize_policy(replay: Replay, states: Sequence[State], first: int, last: int) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Examination:
     @property
     def is_ham(self) -> npt.NDArray[np.bool_]:
         """True for ham, shape (n,)."""
-        return self.labels == 0
+        return np.asarray(self.labels == 0)
 
     @property
     def ham(self) -> int:
@@ -68,12 +68,13 @@ class Examination:
     @property
     def contradicts(self) -> npt.NDArray[np.bool_]:
         """True where the other label is the likelier one, whatever the threshold, shape (n,)."""
-        return (self.scores >= 0.5) == self.is_ham
+        return np.asarray((self.scores >= 0.5) == self.is_ham)
 
     def select(self, chosen: npt.NDArray[np.bool_]) -> Examination:
         """The examination by some of the messages."""
-        columns = (self.labels, self.learnt, self.scores, self.called, self.reserves)
-        return Examination(*(column[chosen] for column in columns))
+        return Examination(
+            self.labels[chosen], self.learnt[chosen], self.scores[chosen], self.called[chosen], self.reserves[chosen]
+        )
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,14 @@ class Pair:
 def examine(dated: DatedModel, mail: Mapping[str, MailFeatures]) -> Examination:
     """Let a model judge days of mail, at its own threshold; messages are in the order of the days."""
     days = [_examine_day(dated, day, mail[day]) for day in sorted(mail)]
-    columns = [(day.labels, day.learnt, day.scores, day.called, day.reserves) for day in [_NOTHING, *days]]
-    return Examination(*(np.concatenate(column) for column in zip(*columns, strict=True)))
+    days = [_NOTHING, *days]
+    return Examination(
+        np.concatenate([day.labels for day in days]),
+        np.concatenate([day.learnt for day in days]),
+        np.concatenate([day.scores for day in days]),
+        np.concatenate([day.called for day in days]),
+        np.concatenate([day.reserves for day in days]),
+    )
 
 
 def take_newest_mail(

@@ -68,7 +68,7 @@ class GateSettings:
     area_margin_percent: float = 0.2
     least_lost_ham: int = 1
     least_missed_spam: int = 2
-    least_reserve: float = 0.9
+    least_reserve: float = 0.85
     least_ham: int = 10
     least_spam: int = 5
     mature_messages: int = 100
@@ -155,7 +155,7 @@ def judge_candidate(
     waited_days = _count_days(candidate.training_date, judged_on)
     if doubt is not None and waited_days < settings.longest_wait_days:
         return Decision("wait", doubt)
-    is_best = best is None or not _is_behind(list(pairs.values())[-1])
+    is_best = best is None or not _is_behind(list(pairs.values())[-1], but_for_reserve=doubt is not None)
     comparison = _compare(by_champion, champion_name)
     if doubt is not None:
         return Decision("promote", f"waited {waited_days} days and is not shown to be worse: {comparison}", is_best)
@@ -297,15 +297,13 @@ def _find_worse_ranking(unlearnt: Pair, rival: str, settings: GateSettings) -> I
 
 def _find_smaller_reserve(pair: Pair, rival: str, settings: GateSettings) -> Iterator[_Loss]:
     """Whether mail is nearer to the candidate's threshold; not yet a loss, so it is never shown."""
-    pair = pair.on_equal_terms
-    for kind, is_kind, sign in (("spam", ~pair.ours.is_ham, 1), ("ham", pair.ours.is_ham, -1)):
-        if not is_kind.any():
-            continue
-        ours, theirs = (sign * float(np.median(side.reserves[is_kind])) for side in (pair.ours, pair.theirs))
+    messages = {"spam": pair.on_equal_terms.ours.spam, "ham": pair.on_equal_terms.ours.ham}
+    for kind in messages:
+        ours, theirs = (_measure_reserve(side, kind) for side in _on_equal_terms(pair))
         if theirs > 0 and ours < settings.least_reserve * theirs:
             sentence = (
                 f"is less sure of {kind}: half of it is {ours:.2f} or more from the threshold, against {theirs:.2f} of "
-                f"{rival}, on {int(is_kind.sum())} messages; at least {settings.least_reserve:.0%} of that is asked for"
+                f"{rival}, on {messages[kind]} messages; at least {settings.least_reserve:.0%} of that is asked for"
             )
             yield _Loss(sentence, is_shown=False)
 
@@ -349,14 +347,33 @@ def _best_of_last_year(candidate: DatedModel, best: DatedModel | None, settings:
     return best
 
 
-def _is_behind(pair: Pair) -> bool:
-    """Whether the candidate is behind in anything, by however little."""
+def _is_behind(pair: Pair, *, but_for_reserve: bool) -> bool:
+    """Whether the candidate is behind in anything, by however little.
+
+    Reserve does not count after a full wait, in which days of new mail showed that nothing was lost for the lack of it:
+    else a lucky model of months ago would make every later one wait.
+    """
     unlearnt = pair.unlearnt
     areas = [one_minus_roca_percent(side.labels, side.scores) for side in (unlearnt.ours, unlearnt.theirs)]
-    return areas[0] > areas[1] or any(
-        some.ours.lost_ham > some.theirs.lost_ham or some.ours.caught_spam < some.theirs.caught_spam
-        for some in (unlearnt, pair.learnt)
+    reserves = [(_measure_reserve(side, "ham"), _measure_reserve(side, "spam")) for side in _on_equal_terms(pair)]
+    return (
+        areas[0] > areas[1]
+        or (not but_for_reserve and any(ours < theirs for ours, theirs in zip(*reserves, strict=True)))
+        or any(
+            some.ours.lost_ham > some.theirs.lost_ham or some.ours.caught_spam < some.theirs.caught_spam
+            for some in (unlearnt, pair.learnt)
+        )
     )
+
+
+def _on_equal_terms(pair: Pair) -> tuple[Examination, Examination]:
+    return pair.on_equal_terms.ours, pair.on_equal_terms.theirs
+
+
+def _measure_reserve(side: Examination, kind: str) -> float:
+    """How far half of the ham, or of the spam, is on its side of the threshold; NaN without any."""
+    reserves = -side.reserves[side.is_ham] if kind == "ham" else side.reserves[~side.is_ham]
+    return float(np.median(reserves)) if len(reserves) else float("nan")
 
 
 def _compare(pair: Pair, rival: str) -> str:

@@ -1,0 +1,115 @@
+"""Who serves after whom, day after day."""
+
+import pytest
+
+from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.features import featurize_mail
+from spam_assets.learning.held_out import HELD_OUT_SHARE
+from spam_assets.learning.model_file import dump_model
+from spam_assets.learning.succession import Succession, judge_day
+from spam_assets.learning.training import TrainingSettings, train_model
+from spam_assets_tests.learning import make_mail, make_window
+from spam_assets_tests.learning.test_gate import change
+
+WINDOW = make_window(24, ham=40, spam=24)
+DAYS = sorted(WINDOW)
+
+
+def mail_until(number: int):
+    return {day: WINDOW[day] for day in DAYS[:number]}
+
+
+def train_until(number: int) -> DatedModel:
+    model = train_model(mail_until(number), TrainingSettings(held_out_share=HELD_OUT_SHARE))
+    return DatedModel(DAYS[number - 1], model)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[int, DatedModel]:
+    return {number: train_until(number) for number in range(19, 24)}
+
+
+def less_sure(dated: DatedModel) -> DatedModel:
+    calibration = dated.model.calibration
+    return change(dated, calibration=type(calibration)(calibration.slope, calibration.intercept - 1.5))
+
+
+def test_a_promoted_candidate_serves_and_nobody_waits(models):
+    before = Succession(models[19], models[19])
+    after, judged = judge_day(before, models[20], mail_until(20))
+    assert after.champion is models[20]
+    assert after.waiting == ()
+    assert [one.decision.verdict for one in judged] == ["promote"]
+
+
+def test_a_candidate_that_waits_is_judged_again_the_next_day_without_a_new_one(models):
+    before = Succession(models[19], models[19])
+    waits = less_sure(models[20])
+    for number in (20, 21, 22):
+        before, judged = judge_day(before, waits if number == 20 else None, mail_until(number))
+        assert before.waiting == (waits,)
+        assert before.champion is models[19]
+        assert judged[0].decision.verdict == "wait"
+    after, judged = judge_day(before, None, mail_until(23))
+    assert after.champion is waits
+    assert after.waiting == ()
+
+
+def test_a_newer_candidate_that_is_promoted_ends_the_waiting_of_older_ones(models):
+    waits = less_sure(models[20])
+    before, _ = judge_day(Succession(models[19], models[19]), waits, mail_until(20))
+    after, judged = judge_day(before, models[21], mail_until(21))
+    assert after.champion is models[21]
+    assert after.waiting == ()
+    assert [one.candidate.training_date for one in judged] == [DAYS[20]]  # the older one is not asked
+
+
+def test_an_older_candidate_may_be_promoted_while_a_newer_one_waits(models):
+    older = less_sure(models[20])
+    newer = less_sure(models[23])
+    state = Succession(models[19], models[19], (older,))
+    after, judged = judge_day(state, newer, mail_until(23))
+    assert after.champion is older
+    assert after.waiting == (newer,)
+    assert [one.decision.verdict for one in judged] == ["wait", "promote"]
+
+
+def test_a_refused_candidate_is_forgotten(models):
+    before = Succession(models[19], models[19])
+    after, judged = judge_day(before, change(models[20], threshold=1.1), mail_until(20))
+    assert after == before
+    assert judged[0].decision.verdict == "refuse"
+
+
+def test_the_same_candidate_does_not_wait_twice(models):
+    waits = less_sure(models[20])
+    before, _ = judge_day(Succession(models[19], models[19]), waits, mail_until(20))
+    again, judged = judge_day(before, waits, mail_until(20))
+    assert again.waiting == (waits,)
+    assert len(judged) == 1
+
+
+def test_a_day_without_candidates_changes_nothing(models):
+    before = Succession(models[19], models[19])
+    assert judge_day(before, None, mail_until(20)) == (before, ())
+
+
+def test_the_same_days_give_the_same_succession(models):
+    def run() -> list[tuple[str, bytes]]:
+        state, seen = Succession(), []
+        for number in range(19, 24):
+            candidate = models[number] if number != 21 else change(models[21], threshold=0.0)
+            state, _ = judge_day(state, candidate, mail_until(number))
+            assert state.champion is not None
+            seen.append((state.champion.training_date, dump_model(state.champion.model)))
+        return seen
+
+    first = run()
+    assert [day for day, _ in first] == [DAYS[18], DAYS[19], DAYS[19], DAYS[21], DAYS[22]]
+    assert run() == first
+
+
+def test_a_day_that_lands_late_is_evidence_of_its_own_day_only(models):
+    late = {**mail_until(20), DAYS[20]: featurize_mail(make_mail(DAYS[20], ham=5, spam=0))}
+    before = Succession(models[19], models[19])
+    assert judge_day(before, models[20], late)[0].champion is models[20]

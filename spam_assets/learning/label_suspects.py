@@ -61,9 +61,9 @@ class ContradictingDay:
     def sentence(self) -> str:
         """What was found, and what to do."""
         return (
-            f"training day {self.day}: {self.contradicted} of {self.messages} labels contradict what the days before it taught, as "
-            "in an export with ham and spam exchanged; no model learns the day. Correct its labels and land it again, "
-            "or vouch for the day if they are right."
+            f"training day {self.day}: {self.contradicted} of {self.messages} labels contradict what the days before "
+            "taught, as in an export with ham and spam exchanged; no model learns the day; correct its labels and land "
+            "it again, or vouch for the day if they are right."
         )
 
 

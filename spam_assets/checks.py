@@ -59,7 +59,7 @@ def raw_mail_quality(
 
 @dg.asset_check(
     asset="trained_model",
-    description="The day's labels do not contradict what the days before it taught; one whose do is learnt by no model.",
+    description="The day's labels do not contradict what earlier days taught; a day whose do is learnt by no model.",
     partitions_def=DAYS,
 )
 def labels_agree_with_earlier_days(context: dg.AssetCheckExecutionContext, trained_model: Any) -> dg.AssetCheckResult:

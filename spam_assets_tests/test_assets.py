@@ -184,7 +184,7 @@ def test_each_training_date_of_a_run_has_its_own_finished_mlflow_run(
         assert found.info.status == "FINISHED"
         assert found.data.tags["dagster_run_id"] == run.run_id
         assert found.data.params["training_date"] == found.info.run_name.removeprefix("train-")
-    assert all(0 <= found.data.metrics["one_minus_roca_percent"] <= 100 for found in runs[:2])
+    assert all(0 <= found.data.metrics["daily_protocol_one_minus_roca_percent"] <= 100 for found in runs[:2])
 
 
 def test_a_model_that_is_asked_for_on_a_day_without_features_says_what_to_do(

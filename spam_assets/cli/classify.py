@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.console import CommandError, make_printable, out
 from spam_assets.settings import load_settings
 
 commands = typer.Typer()
@@ -43,8 +43,8 @@ def classify(
     explanations = explain_mail(model, mail) if explain else iter(())
     for (_, message), (_, verdict) in zip(mail.iterrows(), verdicts.iterrows(), strict=True):
         word = "[red]spam[/red]" if verdict["is_spam"] else "[green]ham[/green] "
-        subject = "".join(letter if letter.isprintable() else " " for letter in str(message["subject"] or ""))
-        out.print(f"{word} {verdict['spam_probability']:.4f}  {escape(subject[:90])}", soft_wrap=True)
+        subject = make_printable(str(message["subject"] or ""), 90)
+        out.print(f"{word} {verdict['spam_probability']:.4f}  {escape(subject)}", soft_wrap=True)
         if explain:
             for line in describe_explanation(next(explanations))[1:]:  # the first line says the verdict again
                 out.print(f"  {escape(line)}", soft_wrap=True)

@@ -42,6 +42,11 @@ def show_progress(title: str) -> Iterator[Callable[[int, int | None, str], None]
         yield lambda done, total, what: bar.update(task, completed=done, total=total, what=what)
 
 
+def make_printable(text: str, characters: int) -> str:
+    """Return a text of mail as one short line that moves no cursor and rings no bell."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:characters]
+
+
 def parse_day(text: str, option: str) -> str:
     """Return the day that an option names; raises CommandError if it names none."""
     try:

@@ -1,5 +1,6 @@
 """Corrections: labels that came late, as `message_id,label` in a CSV file beside the day's landing file."""
 
+import csv
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -83,6 +84,15 @@ def read_corrections(content: bytes, name: str) -> dict[str, str]:
             )
         lines.setdefault(message_id, line)
     return labels
+
+
+def write_corrections(labels: Mapping[str, str]) -> bytes:
+    """Return the bytes of a corrections file; the inverse of `read_corrections`."""
+    output = io.StringIO(newline="")
+    writer = csv.writer(output, lineterminator="\r\n")
+    writer.writerow([MESSAGE_ID, LABEL])
+    writer.writerows(labels.items())
+    return output.getvalue().encode("utf-8")
 
 
 def apply_corrections(

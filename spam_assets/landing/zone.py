@@ -113,6 +113,18 @@ class LandingZone:
                 landed = self._correct(landed, file)
         return landed
 
+    def read_corrections(self, day: str) -> dict[str, str]:
+        """Read the labels that came late for a day: label by message id; empty where there are none.
+
+        Raises:
+            LandingError: the zone cannot be reached, or the file cannot be read.
+        """
+        labels: dict[str, str] = {}
+        for file in self._list_day(day):
+            if file.name.startswith("corrections-"):
+                labels |= read_corrections(self._read_file(file.name), self._display(file.name))
+        return labels
+
     def _correct(self, landed: LandedDay, file: LandedFile) -> LandedDay:
         shown = self._display(file.name)
         if file.size_bytes > MAX_TABLE_BYTES:

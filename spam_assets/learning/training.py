@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from spam_assets.learning.calibration import Calibration, calibrate
+from spam_assets.learning.calibration import Calibration
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import PATTERNS, TABLE_SIZES, WORDS, MailFeatures, SparseRows
 from spam_assets.learning.held_out import leave_out
@@ -43,6 +43,7 @@ from spam_assets.learning.model import (
     score_patterns,
     sum_weights,
 )
+from spam_assets.learning.thresholds import calibrate
 from spam_assets.learning.word_counts import count_words, score_counts, weigh_words
 
 GOLDEN_RATIO = 0.6180339887498949

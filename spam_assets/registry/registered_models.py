@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.gate import Decision
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.succession import Judged, Succession
 
@@ -228,10 +229,12 @@ class ModelRegistry:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
 
-    def note_verdict(self, version: int, verdict: str, reason: str) -> None:
-        """Note what the gate said of a version."""
+    def note_verdict(self, version: int, decision: "Decision", *, is_first_only: bool = False) -> None:
+        """Note what the gate said of a version; if so wanted, only where it had said nothing before."""
         with self._guard("noting what the gate said"):
-            for name, value in ((VERDICT, verdict), (REASON, reason)):
+            if is_first_only and VERDICT in self._client.get_model_version(MODEL_NAME, str(version)).tags:
+                return  # a day that runs again after newer ones were judged learns nothing new about its model
+            for name, value in ((VERDICT, decision.verdict), (REASON, decision.reason)):
                 self._client.set_model_version_tag(MODEL_NAME, str(version), name, value)
 
     def note_best(self, version: int) -> None:
@@ -264,7 +267,8 @@ class ModelRegistry:
         """
         champion = after.champion
         for one in judged:
-            self.note_verdict(_number(one.candidate), one.decision.verdict, one.decision.reason)
+            is_too_old = before.champion is not None and one.candidate.training_date < before.champion.training_date
+            self.note_verdict(_number(one.candidate), one.decision, is_first_only=is_too_old)
         if champion is not None and (before.champion is None or champion.version != before.champion.version):
             if before.champion is not None:
                 self.point(PREVIOUS, _number(before.champion))

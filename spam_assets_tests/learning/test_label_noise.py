@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from spam_assets.learning.calibration import PRIOR_SLOPE, calibrate, choose_margin, fit_calibration
+from spam_assets.learning.calibration import PRIOR_SLOPE
 from spam_assets.learning.label_noise import _tail, count_believed_ham
+from spam_assets.learning.thresholds import calibrate, choose_margin, fit_calibration
 
 TARGET = 0.001
 

@@ -22,8 +22,10 @@ def test_a_training_run_is_finished_and_holds_what_was_logged(mlflow: TrainingMl
     assert run.data.tags["data_version"] == version
     assert run.data.tags["dagster_run_id"] == "a-run"
     assert run.data.tags["dagster_run_url"].endswith("/runs/a-run")
-    assert run.data.metrics["messages"] == model.evaluation.messages
-    assert run.data.metrics["one_minus_roca_percent"] == pytest.approx(model.evaluation.one_minus_roca_percent)
+    assert run.data.metrics["daily_protocol_messages"] == model.evaluation.messages
+    assert run.data.metrics["daily_protocol_one_minus_roca_percent"] == pytest.approx(
+        model.evaluation.one_minus_roca_percent
+    )
     names = {item.path for item in mlflow.tracking_client.list_artifacts(run.info.run_id)}
     assert names >= {"evaluation.svg", "window.json"}
 

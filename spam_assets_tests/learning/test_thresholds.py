@@ -1,14 +1,8 @@
 import numpy as np
 import pytest
 
-from spam_assets.learning.calibration import (
-    CAUTIOUS_THRESHOLD,
-    PRIOR_SLOPE,
-    Calibration,
-    calibrate,
-    choose_margin,
-    fit_calibration,
-)
+from spam_assets.learning.calibration import PRIOR_SLOPE, Calibration
+from spam_assets.learning.thresholds import CAUTIOUS_THRESHOLD, calibrate, choose_margin, fit_calibration
 
 
 def test_without_messages_the_calibration_is_its_prior():

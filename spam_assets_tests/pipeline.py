@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from spam_assets import assets
-from spam_assets.checks import raw_mail_quality
+from spam_assets.checks import labels_agree_with_earlier_days, raw_mail_quality
 from spam_assets.engine.executor import day_by_day_executor
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.npz_models import ModelIOManager
@@ -29,7 +29,7 @@ def build_job(settings: Settings, selection: Sequence[str] | None = None) -> dg.
     chosen = dg.AssetSelection.assets(*selection) if selection else dg.AssetSelection.all()
     return dg.Definitions(
         assets=ALL_ASSETS,
-        asset_checks=[raw_mail_quality],
+        asset_checks=[raw_mail_quality, labels_agree_with_earlier_days],
         resources=build_resources(settings),
         executor=day_by_day_executor,
         jobs=[dg.define_asset_job("job", selection=chosen)],

@@ -11,7 +11,8 @@ learns it. A share of the learnt labels is wrong:
 
 Which labels are wrong is drawn from each message's id and the seed, so that the wrong labels of a small share are
 among those of a larger one. Ours runs with several seeds, the others, which take far longer, with the first of them.
-The figures are means over the seeds; the worst of them is printed beside. The precision and recall of suspect labels are those of the last model's list, held against the labels that are wrong in its window.
+The figures are means over the seeds; the worst of them is printed beside. The precision and recall of suspect labels
+are those of the last model's list, held against the labels that are wrong in its window.
 """
 
 from __future__ import annotations

@@ -219,7 +219,8 @@ class StreamingLearner:
         """Suspect labels of mail that was learnt before the learner was mature, as far as it is still in the buffer.
 
         Such mail is scored by what was learnt since, without the part that each message has in it itself: its dual
-        variable is exactly that part of its linear margin, and its words were counted once.
+        variable is that part of its linear margin, and its words were counted once. The other messages were learnt
+        against it, so the margin is somewhat larger than that of a model that never saw it.
         """
         found: list[SuspectLabel] = []
         for day, features, lesson in self._early:

@@ -175,8 +175,12 @@ def test_a_model_stored_before_there_were_suspects_has_none():
     assert loaded.contradicting_days == ()
 
 
-def test_early_mail_is_judged_without_its_own_part():
+def test_the_part_that_early_mail_has_in_the_weights_does_not_speak_for_its_label():
     window = make_window(30)
-    lie = featurize_mail(make_mail("2029-12-31", ham=0, spam=1).assign(label="ham"))
-    model = train_model({"2029-12-31": lie, **window}, SETTINGS)
-    assert "2029-12-31" in {suspect.day for suspect in model.suspects}
+    lies = featurize_mail(make_mail("2029-12-31", ham=0, spam=2).assign(label="ham"))
+    model = train_model({"2029-12-31": lies, **window}, SETTINGS)
+    strengths = {found.message_id: found.strength for found in model.suspects if found.day == "2029-12-31"}
+    other = train_model(window, SETTINGS)
+    scores = other.score(lies)
+    margins = (np.log(scores / (1 - scores)) - other.calibration.intercept) / other.calibration.slope
+    assert all(strengths[name] >= margin for name, margin in zip(lies.message_ids, margins, strict=True))

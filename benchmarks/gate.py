@@ -6,8 +6,8 @@ A trial is a scenario and a date D of the mail that has ten days after it. Until
 every day on mail that is as it is, and the gate decides. On D the training, and the gate, read what the scenario
 plants, or the trained model is replaced by what it plants. From the next day on the mail is as it was: somebody has
 mended it, or the fault was the training's; a model is trained every day again, and what was planted may still wait,
-serve, or be what later candidates are held against. Mail of each of the ten days after D is scored by what serves on its morning, which
-is judged by the true labels and held against what serves where nothing is planted.
+serve, or be what later candidates are held against. Mail of each of the ten days after D is scored by what serves on
+its morning, which is judged by the true labels and held against what serves where nothing is planted.
 
 `promoted`, `refused` and `waiting` tell what became of the planted candidate; one that waits on D and is promoted later
 counts as promoted, `waited` counts those that waited on D. `harmed`: of the ten days' spam less than 0.9 of what

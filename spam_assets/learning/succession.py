@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from spam_assets.learning.comparison import DatedModel
 from spam_assets.learning.features import MailFeatures
-from spam_assets.learning.gate import Decision, GateSettings, judge_candidate
+from spam_assets.learning.gate import Decision, judge_candidate
+from spam_assets.learning.gate_settings import GateSettings
 
 
 @dataclass(frozen=True)

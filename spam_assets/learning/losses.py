@@ -1,0 +1,134 @@
+"""What a candidate is worse at than another model on the same mail.
+
+Ham that it loses, spam that it misses, and the ranking are losses that can be shown. How near mail is to the threshold,
+and ham to spam, are signs of losses to come: a model can lose much of its strength before a message at hand changes
+sides, and mail to come is less like what was learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from spam_assets.learning.evaluation import compare_scores, one_minus_roca_percent
+from spam_assets.learning.evidence import Examination, Pair
+from spam_assets.learning.gate_settings import GateSettings
+from spam_assets.learning.retraining import compute_binomial_tail
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something at which the candidate is worse by more than the margin.
+
+    Attributes:
+        sentence: What, with its numbers.
+        is_shown: Whether chance is out of the question.
+    """
+
+    sentence: str
+    is_shown: bool
+
+
+def find_losses(pair: Pair, rival: str, settings: GateSettings) -> Iterator[Loss]:
+    """Where the candidate is worse than a rival by more than the margins."""
+    for some, where in ((pair.learnt, "both have learnt"), (pair.unlearnt, "neither has learnt")):
+        ours, theirs, is_ham = some.ours.called, some.theirs.called, some.ours.is_ham
+        lost, saved = int((is_ham & ours & ~theirs).sum()), int((is_ham & ~ours & theirs).sum())
+        if lost - saved >= max(settings.least_lost_ham, settings.ham_margin * some.ours.ham):
+            what = f"calls {lost} ham spam that {rival} lets pass"
+            yield _weigh_loss(what, lost, saved, f"{some.ours.ham} ham that {where}", settings)
+        missed, won = int((~is_ham & ~ours & theirs).sum()), int((~is_ham & ours & ~theirs).sum())
+        if missed - won >= max(settings.least_missed_spam, settings.spam_margin * some.ours.spam):
+            what = f"misses {missed} spam that {rival} catches"
+            yield _weigh_loss(what, missed, won, f"{some.ours.spam} spam that {where}", settings)
+    yield from _find_worse_ranking(pair.unlearnt, rival, settings)
+
+
+def _weigh_loss(what: str, worse: int, better: int, of: str, settings: GateSettings) -> Loss:
+    """Weigh messages that only the rival gets right against those that only the candidate does.
+
+    McNemar's test (1947), exact and one-sided.
+    """
+    p_value = compute_binomial_tail(worse, worse + better, 0.5)
+    sentence = f"{what}, against {better} the other way round, of {of} (p = {p_value:.2g})"
+    return Loss(sentence, p_value <= settings.p_value)
+
+
+def _find_worse_ranking(unlearnt: Pair, rival: str, settings: GateSettings) -> Iterator[Loss]:
+    """The ranking, by the paired bootstrap of (1-ROCA)% (Efron & Tibshirani 1993)."""
+    labels, scores, others = unlearnt.ours.labels, unlearnt.ours.scores, unlearnt.theirs.scores
+    area, other_area = one_minus_roca_percent(labels, scores), one_minus_roca_percent(labels, others)
+    if not area - other_area > settings.area_margin_percent:  # nor where it is NaN, without ham or without spam
+        return
+    p_value = 1 - compare_scores(labels, scores, others).share_above_zero
+    sentence = (
+        f"ranks worse than {rival}: (1-ROCA)% {area:.3f} against {other_area:.3f} on {len(labels)} messages that "
+        f"neither has learnt (p = {p_value:.2g})"
+    )
+    yield Loss(sentence, p_value <= settings.p_value)
+
+
+def find_smaller_reserve(pair: Pair, rival: str, settings: GateSettings) -> Iterator[Loss]:
+    """Whether mail is nearer to the candidate's threshold; not yet a loss, so it is never shown."""
+    messages = {"spam": pair.on_equal_terms.ours.spam, "ham": pair.on_equal_terms.ours.ham}
+    for kind in messages:
+        ours, theirs = (_measure_reserve(side, kind) for side in _on_equal_terms(pair))
+        if theirs > 0 and ours < settings.least_reserve * theirs:
+            sentence = (
+                f"is less sure of {kind}: half of it is {ours:.2f} or more from the threshold, against {theirs:.2f} of "
+                f"{rival}, on {messages[kind]} messages; at least {settings.least_reserve:.0%} of that is asked for"
+            )
+            yield Loss(sentence, is_shown=False)
+
+
+def find_less_separation(pair: Pair, rival: str, settings: GateSettings) -> Iterator[Loss]:
+    """Whether ham and spam are less far apart, wherever the threshold is; never shown either."""
+    ours, theirs = (_measure_separation(side) for side in _on_equal_terms(pair))
+    if theirs > 0 and ours < settings.least_separation * theirs:
+        sentence = (
+            f"separates ham and spam less: half of one is {ours:.2f} from half of the other, against {theirs:.2f} of "
+            f"{rival}, on {len(pair.on_equal_terms.ours.labels)} messages; at least {settings.least_separation:.0%} of "
+            "that is asked for"
+        )
+        yield Loss(sentence, is_shown=False)
+
+
+def is_behind(pair: Pair, *, only_separation: bool, but_for_reserve: bool) -> bool:
+    """Whether the candidate is behind in anything, by however little.
+
+    Args:
+        pair: The candidate and the other model.
+        only_separation: Whether nothing else counts.
+        but_for_reserve: Whether reserve does not count.
+    """
+    ours, theirs = _on_equal_terms(pair)
+    if _measure_separation(ours) < _measure_separation(theirs):
+        return True
+    if only_separation:
+        return False
+    if not but_for_reserve and any(
+        _measure_reserve(ours, kind) < _measure_reserve(theirs, kind) for kind in ("ham", "spam")
+    ):
+        return True
+    unlearnt = pair.unlearnt
+    area, other_area = (one_minus_roca_percent(side.labels, side.scores) for side in (unlearnt.ours, unlearnt.theirs))
+    return area > other_area or any(
+        some.ours.lost_ham > some.theirs.lost_ham or some.ours.caught_spam < some.theirs.caught_spam
+        for some in (unlearnt, pair.learnt)
+    )
+
+
+def _on_equal_terms(pair: Pair) -> tuple[Examination, Examination]:
+    return pair.on_equal_terms.ours, pair.on_equal_terms.theirs
+
+
+def _measure_reserve(side: Examination, kind: str) -> float:
+    """How far half of the ham, or of the spam, is on its side of the threshold; NaN without any."""
+    reserves = -side.reserves[side.is_ham] if kind == "ham" else side.reserves[~side.is_ham]
+    return float(np.median(reserves)) if len(reserves) else float("nan")
+
+
+def _measure_separation(side: Examination) -> float:
+    return _measure_reserve(side, "ham") + _measure_reserve(side, "spam")

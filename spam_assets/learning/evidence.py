@@ -140,7 +140,7 @@ def take_newest_mail(
 
 def find_learnt(dated: DatedModel, day: str, features: MailFeatures) -> npt.NDArray[np.bool_]:
     """Which messages of a day a model has learnt, shape (n,)."""
-    if day not in dated.model.days:
+    if day not in dated.model.learnt_days:
         return np.zeros(len(features), np.bool_)
     return ~find_held_out(features, dated.model.held_out_share)
 

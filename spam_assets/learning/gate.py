@@ -166,7 +166,7 @@ def _find_contradicted_day(
     candidate: DatedModel, champion: DatedModel, mail: Mapping[str, MailFeatures], settings: GateSettings
 ) -> str | None:
     """Name a day that the candidate has learnt and whose labels the champion, which has not, contradicts."""
-    for day in sorted(set(candidate.model.days) - set(champion.model.days), reverse=True):
+    for day in sorted(candidate.model.learnt_days - champion.model.learnt_days, reverse=True):
         if day not in mail or len(mail[day]) < settings.least_contradicted_messages:
             continue
         contradicts = examine(champion, {day: mail[day]}).contradicts

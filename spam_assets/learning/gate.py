@@ -25,7 +25,7 @@ from spam_assets.learning.evaluation import one_minus_roca_percent
 from spam_assets.learning.evidence import Examination, Pair, examine, take_newest_mail
 from spam_assets.learning.features import MailFeatures
 from spam_assets.learning.gate_settings import GateSettings
-from spam_assets.learning.losses import Loss, find_less_separation, find_losses, find_smaller_reserve, is_behind
+from spam_assets.learning.losses import Loss, find_less_separation, find_losses, is_behind
 
 Verdict = Literal["promote", "refuse", "wait"]
 
@@ -228,25 +228,23 @@ def _face_rivals(
 
 
 def _find_losses(rival: _Rival, settings: GateSettings) -> list[Loss]:
-    """What a rival shows the candidate to be worse at; one whose threshold still moves tells less."""
+    """What a rival shows the candidate to be worse at; of a best model whose threshold still moved, separation only."""
     losses = list(find_less_separation(rival.pair, rival.name, settings))
-    if rival.is_settled:
-        losses += find_smaller_reserve(rival.pair, rival.name, settings)
     if rival.is_settled or rival.is_champion:
-        losses = [*find_losses(rival.pair, rival.name, settings), *losses]
+        unlearnt_fpr = rival.dated.model.evaluation.fpr
+        losses = [*find_losses(rival.pair, rival.name, settings, unlearnt_fpr=unlearnt_fpr), *losses]
     return losses
 
 
 def _is_best(rivals: Sequence[_Rival], *, after_full_wait: bool) -> bool:
     """Whether later candidates are held against this one from now on.
 
-    Reserve does not count after a full wait, in which days of new mail showed that nothing was lost for the lack of it:
-    else a lucky model of months ago would make every later one wait.
+    Separation does not count after a full wait, in which days of new mail showed that nothing was lost for the lack of
+    it: else a model of before labels became worse would make all later ones wait.
     """
     for rival in rivals:
         if rival.is_best:
-            only_separation = not rival.is_settled
-            return not is_behind(rival.pair, only_separation=only_separation, but_for_reserve=after_full_wait)
+            return not is_behind(rival.pair, in_separation=not after_full_wait, in_calls=rival.is_settled)
     return True
 
 

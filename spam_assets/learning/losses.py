@@ -1,8 +1,8 @@
 """What a candidate is worse at than another model on the same mail.
 
-Ham that it loses, spam that it misses, and the ranking are losses that can be shown. How near mail is to the threshold,
-and ham to spam, are signs of losses to come: a model can lose much of its strength before a message at hand changes
-sides, and mail to come is less like what was learnt.
+Ham that it loses, spam that it misses, and the ranking are losses that can be shown. That ham and spam are less far
+apart is a sign of losses to come: a model can lose much of its strength before a message at hand changes sides, and
+mail to come is less like what was learnt.
 """
 
 from __future__ import annotations
@@ -31,19 +31,38 @@ class Loss:
     is_shown: bool
 
 
-def find_losses(pair: Pair, rival: str, settings: GateSettings) -> Iterator[Loss]:
-    """Where the candidate is worse than a rival by more than the margins."""
-    for some, where in ((pair.learnt, "both have learnt"), (pair.unlearnt, "neither has learnt")):
-        ours, theirs, is_ham = some.ours.called, some.theirs.called, some.ours.is_ham
-        lost, saved = int((is_ham & ours & ~theirs).sum()), int((is_ham & ~ours & theirs).sum())
-        if lost - saved >= max(settings.least_lost_ham, settings.ham_margin * some.ours.ham):
-            what = f"calls {lost} ham spam that {rival} lets pass"
-            yield _weigh_loss(what, lost, saved, f"{some.ours.ham} ham that {where}", settings)
-        missed, won = int((~is_ham & ~ours & theirs).sum()), int((~is_ham & ours & ~theirs).sum())
-        if missed - won >= max(settings.least_missed_spam, settings.spam_margin * some.ours.spam):
-            what = f"misses {missed} spam that {rival} catches"
-            yield _weigh_loss(what, missed, won, f"{some.ours.spam} spam that {where}", settings)
+def find_losses(pair: Pair, rival: str, settings: GateSettings, *, unlearnt_fpr: float) -> Iterator[Loss]:
+    """Where the candidate is worse than a rival by more than the margins.
+
+    On mail that both have learnt a loss counts only when it is shown, for there is enough of it; and ham that is lost
+    there only beyond the share that the rival itself calls spam before it learns it, for that is where wrong labels
+    are, and of those a model forgets some every day.
+
+    Args:
+        pair: The candidate and the rival.
+        rival: As sentences call it.
+        settings: See ``GateSettings``.
+        unlearnt_fpr: Share of ham that the rival called spam before it was learnt; NaN if unknown.
+    """
+    most_lost = np.fmax(settings.ham_margin, unlearnt_fpr) * pair.learnt.ours.ham
+    for loss in _find_wrong_calls(pair.learnt, rival, "both have learnt", float(most_lost), settings):
+        if loss.is_shown:
+            yield loss
+    most_lost = settings.ham_margin * pair.unlearnt.ours.ham
+    yield from _find_wrong_calls(pair.unlearnt, rival, "neither has learnt", float(most_lost), settings)
     yield from _find_worse_ranking(pair.unlearnt, rival, settings)
+
+
+def _find_wrong_calls(pair: Pair, rival: str, where: str, most_lost: float, settings: GateSettings) -> Iterator[Loss]:
+    ours, theirs, is_ham = pair.ours.called, pair.theirs.called, pair.ours.is_ham
+    lost, saved = int((is_ham & ours & ~theirs).sum()), int((is_ham & ~ours & theirs).sum())
+    if lost - saved >= max(settings.least_lost_ham, most_lost):
+        what = f"calls {lost} ham spam that {rival} lets pass"
+        yield _weigh_loss(what, lost, saved, f"{pair.ours.ham} ham that {where}", settings)
+    missed, won = int((~is_ham & ~ours & theirs).sum()), int((~is_ham & ours & ~theirs).sum())
+    if missed - won >= max(settings.least_missed_spam, settings.spam_margin * pair.ours.spam):
+        what = f"misses {missed} spam that {rival} catches"
+        yield _weigh_loss(what, missed, won, f"{pair.ours.spam} spam that {where}", settings)
 
 
 def _weigh_loss(what: str, worse: int, better: int, of: str, settings: GateSettings) -> Loss:
@@ -63,24 +82,13 @@ def _find_worse_ranking(unlearnt: Pair, rival: str, settings: GateSettings) -> I
     if not area - other_area > settings.area_margin_percent:  # nor where it is NaN, without ham or without spam
         return
     p_value = 1 - compare_scores(labels, scores, others).share_above_zero
+    if p_value > settings.doubt_p_value:
+        return
     sentence = (
         f"ranks worse than {rival}: (1-ROCA)% {area:.3f} against {other_area:.3f} on {len(labels)} messages that "
         f"neither has learnt (p = {p_value:.2g})"
     )
     yield Loss(sentence, p_value <= settings.p_value)
-
-
-def find_smaller_reserve(pair: Pair, rival: str, settings: GateSettings) -> Iterator[Loss]:
-    """Whether mail is nearer to the candidate's threshold; not yet a loss, so it is never shown."""
-    messages = {"spam": pair.on_equal_terms.ours.spam, "ham": pair.on_equal_terms.ours.ham}
-    for kind in messages:
-        ours, theirs = (_measure_reserve(side, kind) for side in _on_equal_terms(pair))
-        if theirs > 0 and ours < settings.least_reserve * theirs:
-            sentence = (
-                f"is less sure of {kind}: half of it is {ours:.2f} or more from the threshold, against {theirs:.2f} of "
-                f"{rival}, on {messages[kind]} messages; at least {settings.least_reserve:.0%} of that is asked for"
-            )
-            yield Loss(sentence, is_shown=False)
 
 
 def find_less_separation(pair: Pair, rival: str, settings: GateSettings) -> Iterator[Loss]:
@@ -95,28 +103,25 @@ def find_less_separation(pair: Pair, rival: str, settings: GateSettings) -> Iter
         yield Loss(sentence, is_shown=False)
 
 
-def is_behind(pair: Pair, *, only_separation: bool, but_for_reserve: bool) -> bool:
+def is_behind(pair: Pair, *, in_separation: bool, in_calls: bool) -> bool:
     """Whether the candidate is behind in anything, by however little.
 
     Args:
         pair: The candidate and the other model.
-        only_separation: Whether nothing else counts.
-        but_for_reserve: Whether reserve does not count.
+        in_separation: Whether separation counts.
+        in_calls: Whether ham lost, spam caught and the ranking count.
     """
     ours, theirs = _on_equal_terms(pair)
-    if _measure_separation(ours) < _measure_separation(theirs):
-        return True
-    if only_separation:
-        return False
-    if not but_for_reserve and any(
-        _measure_reserve(ours, kind) < _measure_reserve(theirs, kind) for kind in ("ham", "spam")
-    ):
+    if in_separation and _measure_separation(ours) < _measure_separation(theirs):
         return True
     unlearnt = pair.unlearnt
     area, other_area = (one_minus_roca_percent(side.labels, side.scores) for side in (unlearnt.ours, unlearnt.theirs))
-    return area > other_area or any(
-        some.ours.lost_ham > some.theirs.lost_ham or some.ours.caught_spam < some.theirs.caught_spam
-        for some in (unlearnt, pair.learnt)
+    return in_calls and (
+        area > other_area
+        or any(
+            some.ours.lost_ham > some.theirs.lost_ham or some.ours.caught_spam < some.theirs.caught_spam
+            for some in (unlearnt, pair.learnt)
+        )
     )
 
 
@@ -124,11 +129,8 @@ def _on_equal_terms(pair: Pair) -> tuple[Examination, Examination]:
     return pair.on_equal_terms.ours, pair.on_equal_terms.theirs
 
 
-def _measure_reserve(side: Examination, kind: str) -> float:
-    """How far half of the ham, or of the spam, is on its side of the threshold; NaN without any."""
-    reserves = -side.reserves[side.is_ham] if kind == "ham" else side.reserves[~side.is_ham]
-    return float(np.median(reserves)) if len(reserves) else float("nan")
-
-
 def _measure_separation(side: Examination) -> float:
-    return _measure_reserve(side, "ham") + _measure_reserve(side, "spam")
+    """Median margin of spam minus median margin of ham; NaN where one is absent."""
+    if not side.ham or not side.spam:
+        return float("nan")
+    return float(np.median(side.margins[~side.is_ham]) - np.median(side.margins[side.is_ham]))

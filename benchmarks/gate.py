@@ -43,7 +43,7 @@ import pandas as pd
 
 from benchmarks.quality import land_corpus
 from benchmarks.retraining import load_mail
-from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE, select_messages
 from spam_assets.learning.model import SpamModel

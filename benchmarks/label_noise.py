@@ -38,6 +38,7 @@ from benchmarks.quality import CORPUS_HELD_OUT_FROM, FILTERS, OURS, WINDOW_DAYS,
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import MailFeatures, featurize_mail
+from spam_assets.learning.held_out import HELD_OUT_SHARE
 from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
 from spam_assets.mail.columns import HAM, LABEL, MESSAGE_ID, SPAM
 from spam_assets.mail.validation import select_valid_mail
@@ -93,7 +94,7 @@ def read_days(landing: str, days: Sequence[str]) -> dict[str, pd.DataFrame]:
 
 def run_ours(features: Mapping[str, MailFeatures], disturbance: Disturbance, first: int) -> Outcome:
     """This project's model, trained anew for each day on the window before it."""
-    settings = TrainingSettings()
+    settings = TrainingSettings(held_out_share=HELD_OUT_SHARE)
     window: dict[str, MailFeatures] = {}
     labels, scores, thresholds, numbers = [], [], [], []
     for number, (day, true) in enumerate(features.items(), start=1):

@@ -117,7 +117,7 @@ class PlainPipeline:
         made = {"mail_features": fingerprint_features(self.features[day])}
         self.versions[day] = made["mail_features"]
         window = _select_window(self.features, day)
-        settings = TrainingSettings()
+        settings = TrainingSettings(held_out_share=HELD_OUT_SHARE)
         try:
             model = train_model(window, settings)
         except NotEnoughMailError:
@@ -204,9 +204,9 @@ class PlainPipeline:
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
-        from spam_assets.learning.comparison import DatedModel, compare_on_unseen_days
+        from spam_assets.learning.dated_model import DatedModel
         from spam_assets.learning.model_file import load_model
-        from spam_assets.learning.promotion import PromotionBar, decide_promotion
+        from spam_assets.learning.succession import Succession, judge_day
 
         champion, dated = None, None
         try:
@@ -219,8 +219,8 @@ class PlainPipeline:
             folder = self.client.get_model_version_download_uri(MODEL_NAME, champion.version)
             content = Path(download_artifacts(f"{folder}/data/model.npz")).read_bytes()
             dated = DatedModel(champion.tags["training_date"], load_model(content))
-        standings = compare_on_unseen_days(DatedModel(day, model), dated, window)
-        if not decide_promotion(*standings, PromotionBar()).promote:
+        after, _ = judge_day(Succession(dated, dated), DatedModel(day, model), window)
+        if after.champion is dated:
             self.client.set_registered_model_alias(MODEL_NAME, "challenger", candidate.version)
             return
         if champion is not None:

@@ -78,7 +78,7 @@ class _SpamAssets:
         from spam_assets.learning.model import SpamModel
         from spam_assets.learning.training import TrainingSettings
 
-        self._settings = TrainingSettings()
+        self._settings = TrainingSettings(held_out_share=HELD_OUT_SHARE)
         self._features: dict[str, MailFeatures] = {}
         self._of_day: tuple[str, MailFeatures] | None = None
         self._model: SpamModel | None = None
@@ -91,7 +91,7 @@ class _SpamAssets:
 
         mail = pd.DataFrame({"message_id": ["a", "b"], SUBJECT: ["x y", "z"], LABEL: ["ham", SPAM]})
         features = featurize_mail(mail)
-        settings = TrainingSettings(minimum_messages_a_class=1)
+        settings = TrainingSettings(minimum_messages_a_class=1, held_out_share=HELD_OUT_SHARE)
         train_model({"2000-01-01": features, "2000-01-02": features}, settings).score(features)
 
     def score(self, day: str, mail: pd.DataFrame) -> tuple[npt.NDArray[np.float64], float]:

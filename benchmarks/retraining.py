@@ -52,7 +52,7 @@ import pandas as pd
 
 from benchmarks.quality import land_corpus
 from spam_assets.landing.zone import LandingZone
-from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE

@@ -243,7 +243,7 @@ def champion_report(
     registry: dg.ResourceParam[ModelRegistry],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """How the champion of the time did on the day, which it had not learnt."""
-    from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.reporting import report_day
 
     day = context.partition_key

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.calibration import Calibration
+from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.features import MailFeatures
 from spam_assets.learning.held_out import find_held_out
 
@@ -30,15 +31,15 @@ class Examination:
         learnt: True where the model has learnt the message, shape (n,).
         scores: Spam probabilities, shape (n,).
         called: True where the model, at its own threshold, calls the message spam, shape (n,).
-        reserves: How far the model's margin is above the one that its threshold asks for, negative below it, shape
-            (n,). Margins rather than probabilities, so that models of other calibrations are comparable.
+        margins: What the probabilities are of before calibration, shape (n,); they compare models of different
+            calibrations.
     """
 
     labels: npt.NDArray[np.int8]
     learnt: npt.NDArray[np.bool_]
     scores: npt.NDArray[np.float64]
     called: npt.NDArray[np.bool_]
-    reserves: npt.NDArray[np.float64]
+    margins: npt.NDArray[np.float64]
 
     @property
     def is_ham(self) -> npt.NDArray[np.bool_]:
@@ -73,7 +74,7 @@ class Examination:
     def select(self, chosen: npt.NDArray[np.bool_]) -> Examination:
         """The examination by some of the messages."""
         return Examination(
-            self.labels[chosen], self.learnt[chosen], self.scores[chosen], self.called[chosen], self.reserves[chosen]
+            self.labels[chosen], self.learnt[chosen], self.scores[chosen], self.called[chosen], self.margins[chosen]
         )
 
 
@@ -118,7 +119,7 @@ def examine(dated: DatedModel, mail: Mapping[str, MailFeatures]) -> Examination:
         np.concatenate([day.learnt for day in days]),
         np.concatenate([day.scores for day in days]),
         np.concatenate([day.called for day in days]),
-        np.concatenate([day.reserves for day in days]),
+        np.concatenate([day.margins for day in days]),
     )
 
 
@@ -140,7 +141,7 @@ def take_newest_mail(
 
 def find_learnt(dated: DatedModel, day: str, features: MailFeatures) -> npt.NDArray[np.bool_]:
     """Which messages of a day a model has learnt, shape (n,)."""
-    if day not in dated.model.days:
+    if day not in dated.model.learnt_days:
         return np.zeros(len(features), np.bool_)
     return ~find_held_out(features, dated.model.held_out_share)
 
@@ -153,16 +154,17 @@ def _examine_day(dated: DatedModel, day: str, features: MailFeatures) -> Examina
         learnt=find_learnt(dated, day, features),
         scores=scores,
         called=scores >= model.threshold,
-        reserves=(_logits(scores) - _logits(np.array(model.threshold))) / max(model.calibration.slope, _LEAST),
+        margins=_recover_margins(scores, model.calibration),
     )
 
 
 _LEAST = 1e-12
 _NOTHING = Examination(
-    np.empty(0, np.int8), np.empty(0, np.bool_), np.empty(0), np.empty(0, np.bool_), reserves=np.empty(0)
+    np.empty(0, np.int8), np.empty(0, np.bool_), np.empty(0), np.empty(0, np.bool_), margins=np.empty(0)
 )
 
 
-def _logits(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    clipped = np.clip(probabilities, _LEAST, 1 - _LEAST)
-    return np.asarray(np.log(clipped / (1 - clipped)))
+def _recover_margins(scores: npt.NDArray[np.float64], calibration: Calibration) -> npt.NDArray[np.float64]:
+    clipped = np.clip(scores, _LEAST, 1 - _LEAST)
+    logits = np.log(clipped / (1 - clipped))
+    return np.asarray((logits - calibration.intercept) / max(calibration.slope, _LEAST), np.float64)

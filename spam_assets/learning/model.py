@@ -83,6 +83,11 @@ class SpamModel:
     contradicting_days: tuple[ContradictingDay, ...] = ()
     held_out_share: float = 0.0
 
+    @property
+    def learnt_days(self) -> frozenset[str]:
+        """The days of the window whose mail it has learnt, but for the held-out share."""
+        return frozenset(self.days)
+
     def score(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Calibrated spam probability of each message, shape (n,)."""
         patterns, words = features.views[PATTERNS], features.views[WORDS]

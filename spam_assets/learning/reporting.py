@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.model import SpamModel
 

@@ -2,7 +2,7 @@
 
 Training every day is the ideal; the rule comes near it at a fraction of the trainings by asking for one when there
 is something to learn (``age``, ``new_mail``) or when the champion is no longer what it was (``performance``,
-``drift``). Whether the new model then serves is for ``promotion`` to decide.
+``drift``). Whether the new model then serves is for ``gate`` to decide.
 
 The rule sees reports only, never mail or models. A sensor may ask it every half minute: whether there is anything to
 judge needs the standard library alone, and ``scipy.stats`` is imported where a new day is judged.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 from spam_assets.learning.drift import DriftSettings, find_drift
 
 if TYPE_CHECKING:
-    from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.reporting import DayReport
 
 Kind = Literal["no_champion", "age", "new_mail", "performance", "drift"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.features import MailFeatures
-from spam_assets.learning.gate import Decision, GateSettings, judge_candidate
+from spam_assets.learning.gate import Decision, judge_candidate
+from spam_assets.learning.gate_settings import GateSettings
 
 
 @dataclass(frozen=True)

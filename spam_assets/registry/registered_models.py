@@ -1,6 +1,6 @@
 """The registered model `spam-classifier`: its versions, and the aliases that say which of them serves.
 
-Not here: which model deserves an alias; that rule is `learning.promotion`.
+Not here: which model deserves an alias; that rule is `learning.gate`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.gate import Decision
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.succession import Judged, Succession
@@ -244,7 +244,7 @@ class ModelRegistry:
 
     def load_dated(self, version: RegisteredVersion | None) -> "DatedModel | None":
         """Return a version's model, read from where it is stored, with its date and number; None for none."""
-        from spam_assets.learning.comparison import DatedModel
+        from spam_assets.learning.dated_model import DatedModel
 
         return DatedModel(version.training_date, self.load_model(version), version.version) if version else None
 

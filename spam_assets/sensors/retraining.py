@@ -102,7 +102,7 @@ def build_retraining_settings(settings: Settings) -> "RetrainingSettings":
 
 
 def _recall_champion() -> "ChampionRecord | None":
-    from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.retraining_rule import ChampionRecord
     from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 

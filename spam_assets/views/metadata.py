@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spam_assets.landing.corrections import Corrections
     from spam_assets.landing.zone import LandedDay
-    from spam_assets.learning.comparison import DatedModel
+    from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.explanation import StrongestWords
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.label_suspects import SuspectLabel

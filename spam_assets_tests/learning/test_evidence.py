@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spam_assets.learning import evidence
-from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.evidence import Pair, examine, find_learnt, take_newest_mail
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.held_out import find_held_out
@@ -67,12 +67,12 @@ def test_a_model_is_examined_as_it_serves(candidate: DatedModel) -> None:
     assert examine(strict, {DAYS[11]: features}).caught_spam == 0
 
 
-def test_reserves_are_margins_beyond_the_threshold(candidate: DatedModel) -> None:
+def test_margins_do_not_depend_on_calibration_or_threshold(candidate: DatedModel) -> None:
     judged = examine(candidate, WINDOW)
-    away = np.abs(judged.scores - candidate.model.threshold) > 1e-9
-    assert np.array_equal((judged.reserves > 0)[away], judged.called[away])
-    margins = np.log(judged.scores / (1 - judged.scores)) / candidate.model.calibration.slope
-    assert np.diff(judged.reserves) == pytest.approx(np.diff(margins), abs=1e-6)
+    calibration = replace(candidate.model.calibration, slope=2.0, intercept=0.7)
+    other = DatedModel(candidate.training_date, replace(candidate.model, calibration=calibration, threshold=0.9))
+    assert examine(other, WINDOW).margins == pytest.approx(judged.margins, abs=1e-6)
+    assert candidate.model.calibration.apply(judged.margins) == pytest.approx(judged.scores, abs=1e-9)
 
 
 def test_a_day_that_was_written_anew_gives_pairs_of_today(candidate: DatedModel, champion: DatedModel) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.evaluation import one_minus_roca_percent
 from spam_assets.learning.features import WORDS, MailFeatures, featurize_mail
 from spam_assets.learning.reporting import (

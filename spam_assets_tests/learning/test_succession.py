@@ -2,14 +2,14 @@
 
 import pytest
 
-from spam_assets.learning.comparison import DatedModel
+from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE
 from spam_assets.learning.model_file import dump_model
 from spam_assets.learning.succession import Succession, judge_day
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets_tests.learning import make_mail, make_window
-from spam_assets_tests.learning.test_gate import change
+from spam_assets_tests.learning.test_gate import change, forget
 
 WINDOW = make_window(24, ham=40, spam=24)
 DAYS = sorted(WINDOW)
@@ -29,9 +29,9 @@ def models() -> dict[int, DatedModel]:
     return {number: train_until(number) for number in range(19, 24)}
 
 
-def less_sure(dated: DatedModel) -> DatedModel:
-    calibration = dated.model.calibration
-    return change(dated, calibration=type(calibration)(calibration.slope, calibration.intercept - 1.5))
+def weaken(dated: DatedModel) -> DatedModel:
+    """One that separates ham and spam less, and has to wait."""
+    return DatedModel(dated.training_date, forget(dated.model, 0.15))
 
 
 def test_a_promoted_candidate_serves_and_nobody_waits(models):
@@ -44,7 +44,7 @@ def test_a_promoted_candidate_serves_and_nobody_waits(models):
 
 def test_a_candidate_that_waits_is_judged_again_the_next_day_without_a_new_one(models):
     before = Succession(models[19], models[19])
-    waits = less_sure(models[20])
+    waits = weaken(models[20])
     for number in (20, 21, 22):
         before, judged = judge_day(before, waits if number == 20 else None, mail_until(number))
         assert before.waiting == (waits,)
@@ -56,7 +56,7 @@ def test_a_candidate_that_waits_is_judged_again_the_next_day_without_a_new_one(m
 
 
 def test_a_newer_candidate_that_is_promoted_ends_the_waiting_of_older_ones(models):
-    waits = less_sure(models[20])
+    waits = weaken(models[20])
     before, _ = judge_day(Succession(models[19], models[19]), waits, mail_until(20))
     after, judged = judge_day(before, models[21], mail_until(21))
     assert after.champion is models[21]
@@ -65,8 +65,8 @@ def test_a_newer_candidate_that_is_promoted_ends_the_waiting_of_older_ones(model
 
 
 def test_an_older_candidate_may_be_promoted_while_a_newer_one_waits(models):
-    older = less_sure(models[20])
-    newer = less_sure(models[23])
+    older = weaken(models[20])
+    newer = weaken(models[23])
     state = Succession(models[19], models[19], (older,))
     after, judged = judge_day(state, newer, mail_until(23))
     assert after.champion is older
@@ -82,7 +82,7 @@ def test_a_refused_candidate_is_forgotten(models):
 
 
 def test_the_same_candidate_does_not_wait_twice(models):
-    waits = less_sure(models[20])
+    waits = weaken(models[20])
     before, _ = judge_day(Succession(models[19], models[19]), waits, mail_until(20))
     again, judged = judge_day(before, waits, mail_until(20))
     assert again.waiting == (waits,)

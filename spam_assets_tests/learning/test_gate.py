@@ -295,12 +295,13 @@ def test_ham_that_its_rival_did_not_think_ham_either_before_learning_it_may_be_l
 
 
 def test_a_candidate_that_waits_is_judged_by_the_mail_of_the_days_that_follow(candidate, champion):
-    strict = DatedModel(DAY, forget(with_threshold(candidate, MAIL, spam_missed=6).model, 0.15))
-    assert judge(strict, champion).verdict == "wait"
-    later = {**MAIL, NEXT_DAY: featurize_mail(make_mail(NEXT_DAY, ham=300, spam=300))}
-    decision = judge(strict, champion, later)
+    fifty = {"2030-05-05": featurize_mail(make_mail("2030-05-05", ham=50, spam=30))}
+    ours = DatedModel("2030-05-05", with_threshold(as_unlearnt(candidate), fifty, ham_lost=4).model)
+    assert judge(ours, as_unlearnt(champion), fifty).verdict == "wait"
+    later = {**fifty, "2030-05-06": featurize_mail(make_mail("2030-05-06", ham=400, spam=30))}
+    decision = judge(ours, as_unlearnt(champion), later)
     assert decision.verdict == "refuse"
-    assert "neither has learnt" in decision.reason
+    assert "of 450 ham that neither has learnt" in decision.reason
 
 
 def test_after_three_days_a_candidate_that_is_not_shown_to_be_worse_is_promoted(candidate, champion):

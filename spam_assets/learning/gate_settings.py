@@ -20,6 +20,8 @@ class GateSettings:
         doubt_p_value: A worse ranking that is less likely than this by chance is in doubt, though not shown.
         ham_margin: So great a share of ham more may be called spam.
         spam_margin: So great a share of spam less may be caught.
+        most_wrong_labels: On learnt mail the share of ham that the rival called spam before it learnt it is allowed as
+            well, up to this: with 5 % of labels wrong 1.4 % of what is called ham is spam.
         area_margin_percent: So many points of (1-ROCA)% more are allowed.
         least_lost_ham: A candidate that calls so many more messages of ham spam seems worse, shown or not.
         least_missed_spam: The same of spam that it misses.
@@ -47,14 +49,15 @@ class GateSettings:
     p_value: float = 0.01
     doubt_p_value: float = 0.05
     ham_margin: float = 0.001
-    spam_margin: float = 0.05
+    spam_margin: float = 0.03
+    most_wrong_labels: float = 0.02
     area_margin_percent: float = 0.2
     least_lost_ham: int = 1
     least_missed_spam: int = 2
     least_separation: float = 0.97
     least_ham: int = 10
     least_spam: int = 5
-    mature_messages: int = 100
+    mature_messages: int = 50
     settled_messages: int = 300
     longest_wait_days: int = 3
     best_of_days: int = 365

@@ -34,9 +34,8 @@ class Loss:
 def find_losses(pair: Pair, rival: str, settings: GateSettings, *, unlearnt_fpr: float) -> Iterator[Loss]:
     """Where the candidate is worse than a rival by more than the margins.
 
-    On mail that both have learnt a loss counts only when it is shown, for there is enough of it; and ham that is lost
-    there only beyond the share that the rival itself calls spam before it learns it, for that is where wrong labels
-    are, and of those a model forgets some every day.
+    Ham that is lost on mail that both have learnt counts only beyond the share that the rival itself called spam before
+    it was learnt, up to a limit: that is where wrong labels are, and of those a model forgets some every day.
 
     Args:
         pair: The candidate and the rival.
@@ -44,19 +43,16 @@ def find_losses(pair: Pair, rival: str, settings: GateSettings, *, unlearnt_fpr:
         settings: See ``GateSettings``.
         unlearnt_fpr: Share of ham that the rival called spam before it was learnt; NaN if unknown.
     """
-    most_lost = np.fmax(settings.ham_margin, unlearnt_fpr) * pair.learnt.ours.ham
-    for loss in _find_wrong_calls(pair.learnt, rival, "both have learnt", float(most_lost), settings):
-        if loss.is_shown:
-            yield loss
-    most_lost = settings.ham_margin * pair.unlearnt.ours.ham
-    yield from _find_wrong_calls(pair.unlearnt, rival, "neither has learnt", float(most_lost), settings)
+    wrong_labels = np.fmax(min(unlearnt_fpr, settings.most_wrong_labels), settings.ham_margin)
+    yield from _find_wrong_calls(pair.learnt, rival, "both have learnt", float(wrong_labels), settings)
+    yield from _find_wrong_calls(pair.unlearnt, rival, "neither has learnt", settings.ham_margin, settings)
     yield from _find_worse_ranking(pair.unlearnt, rival, settings)
 
 
-def _find_wrong_calls(pair: Pair, rival: str, where: str, most_lost: float, settings: GateSettings) -> Iterator[Loss]:
+def _find_wrong_calls(pair: Pair, rival: str, where: str, ham_margin: float, settings: GateSettings) -> Iterator[Loss]:
     ours, theirs, is_ham = pair.ours.called, pair.theirs.called, pair.ours.is_ham
     lost, saved = int((is_ham & ours & ~theirs).sum()), int((is_ham & ~ours & theirs).sum())
-    if lost - saved >= max(settings.least_lost_ham, most_lost):
+    if lost - saved >= max(settings.least_lost_ham, ham_margin * pair.ours.ham):
         what = f"calls {lost} ham spam that {rival} lets pass"
         yield _weigh_loss(what, lost, saved, f"{pair.ours.ham} ham that {where}", settings)
     missed, won = int((~is_ham & ~ours & theirs).sum()), int((~is_ham & ours & ~theirs).sum())

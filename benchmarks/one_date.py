@@ -98,6 +98,7 @@ class PlainPipeline:
         from spam_assets.io_managers.fingerprints import fingerprint_features, fingerprint_model
         from spam_assets.learning.explanation import tell_strongest_words
         from spam_assets.learning.features import featurize_mail
+        from spam_assets.learning.held_out import HELD_OUT_SHARE
         from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
         from spam_assets.mail.blocking_rules import judge_day
         from spam_assets.mail.day_summary import summarize_day
@@ -140,7 +141,7 @@ class PlainPipeline:
         import mlflow
         from mlflow.entities import Metric, Param, RunTag
 
-        from spam_assets.learning.model_file import dump_model
+        from spam_assets.learning.model import dump_model
         from spam_assets.registry.logged_model import (
             LOADER_MODULE,
             build_signature,
@@ -205,7 +206,7 @@ class PlainPipeline:
         from mlflow.exceptions import MlflowException
 
         from spam_assets.learning.dated_model import DatedModel
-        from spam_assets.learning.model_file import load_model
+        from spam_assets.learning.model import load_model
         from spam_assets.learning.succession import Succession, judge_day
 
         champion, dated = None, None

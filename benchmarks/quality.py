@@ -47,6 +47,7 @@ from spam_assets.learning.evaluation import (
     det_curve,
     evaluate_scores,
 )
+from spam_assets.learning.held_out import HELD_OUT_SHARE
 from spam_assets.mail.columns import BODY, LABEL, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
 from spam_assets.mail.validation import select_valid_mail
 

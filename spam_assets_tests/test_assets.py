@@ -128,7 +128,7 @@ def test_a_day_on_which_nothing_landed_makes_nothing_and_says_so(
         assert read_day_records(instance, asset)[day_text(1)].skipped
         assert day_text(1) in reason_for_nothing(instance, asset, day_text(1))
     checks = check_results(instance, run)  # the UI calls an asset unchecked when one of its days is
-    assert len(checks) == 10
+    assert len(checks) == 11
     assert {(check.passed, check.partition) for check in checks.values()} == {(True, day_text(1))}
     assert all((check.description or "").startswith("nothing to check: ") for check in checks.values())
     assert not Path(settings.storage_url).exists()

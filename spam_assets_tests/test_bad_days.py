@@ -201,7 +201,7 @@ def test_the_windows_skip_the_bad_days(ran: RangeRun) -> None:
 def test_models_are_those_that_the_good_days_alone_give(ran: RangeRun) -> None:
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
-    from spam_assets.learning.model_file import dump_model
+    from spam_assets.learning.model import dump_model
     from spam_assets.learning.training import TrainingSettings, train_model
     from spam_assets.mail.validation import validate_day
 

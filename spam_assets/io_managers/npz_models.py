@@ -19,7 +19,7 @@ class ModelIOManager(DailyFileIOManager):
 
     @override
     def to_bytes(self, value: "SpamModel") -> bytes:
-        from spam_assets.learning.model_file import dump_model
+        from spam_assets.learning.model import dump_model
 
         return dump_model(value)
 
@@ -29,6 +29,6 @@ class ModelIOManager(DailyFileIOManager):
 
     @override
     def from_path(self, path: UPath) -> "SpamModel":
-        from spam_assets.learning.model_file import load_model
+        from spam_assets.learning.model import load_model
 
         return load_model(path.read_bytes())

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from spam_assets.learning.features import featurize_mail
-from spam_assets.learning.model import SpamModel
-from spam_assets.learning.model_file import load_model
+from spam_assets.learning.model import SpamModel, load_model
 from spam_assets.mail.columns import RAW, TEXT
 from spam_assets.mail.completion import complete_mail
 

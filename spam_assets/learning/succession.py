@@ -51,13 +51,18 @@ def judge_day(
     Returns:
         The models as they stand then, and the candidates that were judged with their decisions.
     """
+    if candidate is not None and before.champion is not None and _is_same_version(candidate, before.champion):
+        return before, (Judged(candidate, Decision("promote", "it serves already")),)
+    last_day = max(mail, default="")
     candidates = [
         waiting
         for waiting in before.waiting
-        if candidate is None or waiting.training_date != candidate.training_date  # it was trained again
+        if waiting.training_date <= last_day
+        and (candidate is None or waiting.training_date != candidate.training_date)  # it was trained again
     ]
     candidates += [] if candidate is None else [candidate]
-    judged, still_waiting = [], []
+    judged: list[Judged] = []
+    still_waiting = [one for one in before.waiting if one.training_date > last_day]  # an older day that runs again
     for one in sorted(candidates, key=lambda dated: dated.training_date, reverse=True):
         decision = judge_candidate(one, before.champion, before.best, mail, settings)
         judged.append(Judged(one, decision))
@@ -68,3 +73,7 @@ def judge_day(
             newer = tuple(other for other in still_waiting if other.training_date > one.training_date)
             return Succession(one, best, newer), tuple(judged)
     return replace(before, waiting=tuple(still_waiting)), tuple(judged)
+
+
+def _is_same_version(one: DatedModel, other: DatedModel) -> bool:
+    return one.version is not None and one.version == other.version

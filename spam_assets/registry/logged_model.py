@@ -106,7 +106,7 @@ def log_model(run_id: str, model: "SpamModel") -> str:
     """Log a model to a training run and return its URI, which resolves faster than `runs:/{run_id}/model`."""
     import mlflow
 
-    from spam_assets.learning.model_file import dump_model
+    from spam_assets.learning.model import dump_model
 
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -150,7 +150,7 @@ class ModelRegistry:
             return self._loaded[version.version]
         from mlflow.artifacts import download_artifacts
 
-        from spam_assets.learning.model_file import load_model
+        from spam_assets.learning.model import load_model
 
         with self._guard(f"loading version {version.version}"):
             # Not `models:/...`, which MLflow looks up in the store of the process, whatever tracking_uri says.
@@ -267,8 +267,8 @@ class ModelRegistry:
         """
         champion = after.champion
         for one in judged:
-            is_too_old = before.champion is not None and one.candidate.training_date < before.champion.training_date
-            self.note_verdict(_number(one.candidate), one.decision, is_first_only=is_too_old)
+            is_not_newer = before.champion is not None and one.candidate.training_date <= before.champion.training_date
+            self.note_verdict(_number(one.candidate), one.decision, is_first_only=is_not_newer)
         if champion is not None and (before.champion is None or champion.version != before.champion.version):
             if before.champion is not None:
                 self.point(PREVIOUS, _number(before.champion))

@@ -3,7 +3,7 @@ import pytest
 
 from spam_assets.learning.features import WORDS, MailFeatures, SparseRows, featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE, find_held_out, leave_out, select_messages
-from spam_assets.learning.model_file import dump_model, load_model
+from spam_assets.learning.model import dump_model, load_model
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets_tests.learning import make_mail, make_window
 

@@ -1,11 +1,13 @@
 """Who serves after whom, day after day."""
 
+import dataclasses
+
 import pytest
 
 from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE
-from spam_assets.learning.model_file import dump_model
+from spam_assets.learning.model import dump_model
 from spam_assets.learning.succession import Succession, judge_day
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets_tests.learning import make_mail, make_window
@@ -113,3 +115,18 @@ def test_a_day_that_lands_late_is_evidence_of_its_own_day_only(models):
     late = {**mail_until(20), DAYS[20]: featurize_mail(make_mail(DAYS[20], ham=5, spam=0))}
     before = Succession(models[19], models[19])
     assert judge_day(before, models[20], late)[0].champion is models[20]
+
+
+def test_the_champion_that_is_asked_about_again_serves_already(models):
+    serving = dataclasses.replace(models[20], version=7)
+    before = Succession(serving, models[19])
+    after, judged = judge_day(before, dataclasses.replace(models[20], version=7), mail_until(20))
+    assert after is before
+    assert [(one.decision.verdict, one.decision.reason) for one in judged] == [("promote", "it serves already")]
+
+
+def test_an_older_day_that_runs_again_does_not_judge_newer_candidates(models):
+    before = Succession(models[19], models[19], (models[23],))
+    after, judged = judge_day(before, None, mail_until(22))
+    assert after.waiting == before.waiting
+    assert judged == ()

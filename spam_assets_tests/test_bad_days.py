@@ -201,13 +201,14 @@ def test_the_windows_skip_the_bad_days(ran: RangeRun) -> None:
 def test_models_are_those_that_the_good_days_alone_give(ran: RangeRun) -> None:
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
+    from spam_assets.learning.held_out import HELD_OUT_SHARE
     from spam_assets.learning.model import dump_model
     from spam_assets.learning.training import TrainingSettings, train_model
     from spam_assets.mail.validation import validate_day
 
     zone = LandingZone(ran.settings.landing_url)
     window = {day: featurize_mail(validate_day(zone.read(day).frame, day)) for day in GOOD_DAYS}
-    model = train_model(window, TrainingSettings(target_fpr=ran.settings.target_fpr))
+    model = train_model(window, TrainingSettings(target_fpr=ran.settings.target_fpr, held_out_share=HELD_OUT_SHARE))
 
     _, _, models = stores(ran.settings)
     assert Path(str(models.path_of("trained_model", GOOD_DAYS[-1]))).read_bytes() == dump_model(model)

@@ -34,7 +34,7 @@ ui:  ## Serve the Dagster UI and MLflow's on the home folder
 demo:  ## From the SpamAssassin corpus to a champion: about two minutes
 	spam-assets demo
 
-bench:  ## Run a benchmark: make bench NAME=quality (features, training, loading, backfill, one_date, retraining)
+bench:  ## Run a benchmark: make bench NAME=quality (features, gate, label_noise, ...)
 	$(PYTHON) -m benchmarks.$(NAME)
 
 lock:  ## Renew requirements.lock from an environment made for it, with today's newest releases that fit

@@ -122,13 +122,13 @@ class ModelRegistry:
                 raise
 
     def waiting(self) -> list[RegisteredVersion]:
-        """Return the candidates, newer than the champion, that are neither promoted nor refused."""
+        """Return the candidates, not older than the champion, that are neither promoted nor refused."""
         champion = self.aliased(CHAMPION)
         with self._guard("reading the versions that wait"):
             found = self._client.search_model_versions(f"name = '{MODEL_NAME}' and tags.{VERDICT} = '{WAITS}'")
         versions = sorted((_describe_version(version, {}) for version in found), key=lambda version: version.version)
         newest = {version.training_date: version for version in versions}  # trained again, a date has one candidate
-        return [version for day, version in newest.items() if champion is None or day > champion.training_date]
+        return [version for day, version in newest.items() if champion is None or day >= champion.training_date]
 
     def champion_before(self, day: str) -> RegisteredVersion | None:
         """Return the champion that had learnt nothing of a day or of later ones, or None."""
@@ -263,7 +263,7 @@ class ModelRegistry:
         """Note what the gate said of each candidate, and move the aliases as it decided.
 
         A promoted candidate becomes champion and the old one `previous`; the newest of the others becomes
-        `challenger` if it is newer than the champion.
+        `challenger` if it is not older than the champion.
         """
         champion = after.champion
         for one in judged:
@@ -278,7 +278,7 @@ class ModelRegistry:
             self.note_best(_number(after.best))
         others = [one.candidate for one in judged if not one.decision.promote]
         newest = max(others, key=lambda dated: dated.training_date, default=None)
-        if newest is not None and (champion is None or newest.training_date > champion.training_date):
+        if newest is not None and (champion is None or newest.training_date >= champion.training_date):
             self.point(CHALLENGER, _number(newest))
 
     def carry_out(self, candidate: RegisteredVersion, champion: RegisteredVersion | None, *, promote: bool) -> None:

@@ -312,10 +312,11 @@ def test_after_three_days_a_candidate_that_is_not_shown_to_be_worse_is_promoted(
 
 
 def test_too_little_evidence_waits_and_says_how_much_is_asked_for(champion):
-    old = change(champion, held_out_share=0.0)  # it has learnt everything, so that nothing is unlearnt
+    # It has learnt everything, so that only a message of the last day is unlearnt.
+    old = change(champion, held_out_share=0.0)
     decision = judge(train_until(DAY), old)
     assert decision.verdict == "wait"
-    assert "too little evidence: 0 ham and 0 spam" in decision.reason
+    assert "too little evidence: 0 ham and 1 spam" in decision.reason
     assert "at least 10 and 5" in decision.reason
     later = {**MAIL, NEXT_DAY: WINDOW[NEXT_DAY]}
     assert judge(train_until(DAY), old, later).promote

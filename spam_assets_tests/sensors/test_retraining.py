@@ -7,7 +7,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from spam_assets.learning.gate import Decision
 from spam_assets.learning.retraining_rule import RetrainingSettings
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.sensors import retraining
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text
@@ -76,6 +78,24 @@ def test_a_champion_that_does_well_stays_and_the_cursor_moves(
     result = judge(instance, day_text(3))
     assert not result.run_requests
     assert say(result) == f"{day_text(5)}: the champion does as well as ever"
+    assert result.cursor == day_text(5)
+
+
+def test_a_candidate_that_waits_is_judged_again_when_nothing_is_trained(
+    with_champion: Settings, instance: dg.DagsterInstance
+) -> None:
+    registry = ModelRegistry(with_champion)
+    newest = registry.versions()[-1]
+    registry.note_verdict(newest.version, Decision("wait", "too little evidence"))
+    registry.point(CHAMPION, registry.versions()[-2].version)  # so that the newest is a candidate
+    run_mail(with_champion, instance, [4, 5])
+
+    result = judge(instance)
+
+    assert result.run_requests is not None
+    (request,) = result.run_requests
+    assert (request.job_name, request.partition_key) == ("gate_job", day_text(5))
+    assert f"version {newest.version} waits for the gate" in request.tags["spam_assets/reason"]
     assert result.cursor == day_text(5)
 
 

@@ -196,7 +196,8 @@ def test_the_model_carries_only_what_scoring_imports(logged: Logged, tmp_path: P
     """
     done = subprocess.run(
         [sys.executable, "-c", code, str(logged.folder / "data" / "model.npz")],
-        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(logged.folder / "code")}, capture_output=True, text=True,
+        cwd=tmp_path, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(logged.folder / "code"), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert {Path(line).relative_to(logged.folder / "code") for line in done.stdout.split()} == carried

@@ -49,23 +49,31 @@ def copy_serving_code(folder: Path) -> Path:
 
 @cache
 def find_serving_files() -> tuple[Path, ...]:
-    """Return the files of this package that scoring imports, wherever in a module the import stands.
+    """Return the files of this package that scoring imports; each is an upload for each training date."""
+    return find_imported_files(Path(spam_assets.__file__).parent, LOADER_MODULE)
 
-    Each file is an upload for each training date, so none goes along that is not needed.
+
+def find_imported_files(package: Path, module: str) -> tuple[Path, ...]:
+    """Return the files of a package that one of its modules imports, wherever in a module the import stands.
+
+    Args:
+        package: The package's folder. Beside it may be others, as where packages are installed.
+        module: The module to begin with, by its full name.
     """
-    root = Path(spam_assets.__file__).parent
     found: set[Path] = set()
-    open_modules = [LOADER_MODULE]
+    open_modules = [module]
     while open_modules:
-        module = open_modules.pop()
-        place = root.parent.joinpath(*module.split("."))
+        name = open_modules.pop()
+        if name.partition(".")[0] != package.name:
+            continue
+        place = package.parent.joinpath(*name.split("."))
         file = next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
         if file is None or file in found:  # a name that is imported from a module is no module
             continue
         found.add(file)
         imports = _ImportFinder()
         imports.visit(ast.parse(file.read_bytes()))
-        open_modules += [*imports.modules, module.rpartition(".")[0]]
+        open_modules += [*imports.modules, name.rpartition(".")[0]]
     return tuple(sorted(found))
 
 

@@ -20,6 +20,7 @@ from spam_assets.learning.model import SpamModel
 from spam_assets.learning.serving import IS_SPAM, SPAM_PROBABILITY, ServedModel, score_mail
 from spam_assets.mail.completion import complete_mail
 from spam_assets.mail.errors import MailError
+from spam_assets.registry.logged_model import find_imported_files
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import run_days, stores
@@ -201,6 +202,25 @@ def test_the_model_carries_only_what_scoring_imports(logged: Logged, tmp_path: P
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert {Path(line).relative_to(logged.folder / "code") for line in done.stdout.split()} == carried
+
+
+def test_only_files_of_the_package_are_found_where_others_are_installed_beside_it(tmp_path: Path) -> None:
+    for name, text in {
+        "ours/__init__.py": "",
+        "ours/start.py": "import numpy\nfrom ours.room import thing\n\ndef later():\n    import ours.lazy\n",
+        "ours/room/__init__.py": "",
+        "ours/room/thing.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import ours.types\n",
+        "ours/lazy.py": "",
+        "ours/types.py": "",
+        "ours/unused.py": "",
+        "numpy/__init__.py": "",
+        "typing.py": "",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = {str(path.relative_to(tmp_path)) for path in find_imported_files(tmp_path / "ours", "ours.start")}
+    expected = {"__init__.py", "start.py", "room/__init__.py", "room/thing.py", "lazy.py"}
+    assert found == {f"ours/{name}" for name in expected}
 
 
 def test_nothing_of_the_model_folder_is_a_pickle(logged: Logged) -> None:

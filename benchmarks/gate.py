@@ -21,7 +21,10 @@ In `slow_degradation` all happens on D: forty candidates follow one another, eac
 20th of the weights of the last, and what serves after them is kept for the ten days.
 
 Models learn all mail but the held-out share, as the assets' do. Days with an index up to 45 are those by which the
-gate's settings were chosen; `chosen_on` and `held_out` in the JSON tell the two halves apart.
+gate's settings were chosen; `chosen_on` and `held_out` in the JSON tell the two halves apart. The later ones were
+looked at on the way, though: versions of the gate were tried on all dates, and what harmed on some of 69 to 71 led to
+one of its measures. That what is planted is mended the next day was settled after seeing that otherwise keeping the
+champion of the day before counts as harm, too (docs/retraining.md has the figures).
 """
 
 from __future__ import annotations

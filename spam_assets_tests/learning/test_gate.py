@@ -210,6 +210,15 @@ def test_a_candidate_that_learnt_a_day_with_inverted_labels_is_not_promoted(cand
     assert judge(candidate, champion, {**MAIL, DAY: ham}).promote
 
 
+def test_a_champion_that_has_hardly_learnt_anything_says_nothing_of_labels():
+    young, newer = train_until(DAYS[1]), train_until(DAYS[2])
+    ham = featurize_mail(make_mail(DAYS[2], ham=12, spam=0))
+    mail = {day: WINDOW[day] for day in DAYS[:2]} | {DAYS[2]: MailFeatures(ham.message_ids, 1 - ham.labels, ham.views)}
+    assert young.model.spam < GateSettings().mature_messages
+    assert "in doubt" not in judge(newer, young, mail).reason
+    assert "in doubt" in judge_candidate(newer, young, young, mail, GateSettings(mature_messages=0)).reason
+
+
 # --- the candidate beside the champion ---
 
 
@@ -288,6 +297,14 @@ def test_ham_that_its_rival_did_not_think_ham_either_before_learning_it_may_be_l
     evaluation = replace(champion.model.evaluation, fpr=0.05)
     assert judge(loses, champion).verdict == "refuse"
     assert "ham that both have learnt" not in judge(loses, change(champion, evaluation=evaluation)).reason
+
+
+def test_what_a_rival_thought_before_learning_excuses_no_more_than_wrong_labels_make(candidate, champion):
+    loses = with_threshold(candidate, MAIL, ham_lost=40)  # 5 % of the ham, more than wrong labels explain
+    lenient = change(champion, evaluation=replace(champion.model.evaluation, fpr=0.5))
+    decision = judge(loses, lenient)
+    assert decision.verdict == "refuse"
+    assert "ham that both have learnt" in decision.reason
 
 
 # --- waiting ---

@@ -294,6 +294,7 @@ class ModelRegistry:
                 self.point(PREVIOUS, champion.version)
             self._note_champion(candidate.version)
             self.point(CHAMPION, candidate.version)
+            self.note_best(candidate.version)  # a person says what later candidates are held against
         elif champion is None or candidate.training_date > champion.training_date:
             self.point(CHALLENGER, candidate.version)
 

@@ -87,6 +87,9 @@ def test_aliases_follow_decisions_and_rolling_back_twice_returns(
     assert PREVIOUS not in aliases(), "a champion does not succeed itself"
     registry.carry_out(three, registry.aliased(CHAMPION), promote=True)
     assert (aliases()[CHAMPION], aliases()[PREVIOUS]) == (3, 1)
+    best = registry.best()
+    assert best is not None
+    assert best.version == 3, "later candidates are held against what a person promoted"
     registry.carry_out(two, registry.aliased(CHAMPION), promote=False)
     assert aliases()[CHALLENGER] != 2, "older than the champion: nothing to challenge with"
 

@@ -221,7 +221,8 @@ def registered_model(
     with registry.changing():
         candidate = registry.register(day, fingerprint_model(trained)) if trained is not None else None
         before = registry.load_succession()
-        after, judged = judge_day(before, registry.load_dated(candidate), training_windows.ending(day))
+        dated = registry.load_dated(candidate) if candidate is not None else None
+        after, judged = judge_day(before, dated, training_windows.ending(day))
         registry.carry_out_verdicts(before, after, judged)
     if not judged:
         record_nothing(context, f"no model was trained for {day}, and none waits to be judged again")
@@ -243,7 +244,6 @@ def champion_report(
     registry: dg.ResourceParam[ModelRegistry],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """How the champion of the time did on the day, which it had not learnt."""
-    from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.reporting import report_day
 
     day = context.partition_key
@@ -251,12 +251,12 @@ def champion_report(
     if champion is None:
         record_nothing(context, f"there was no champion before {day}")
         return
-    report = report_day(day, DatedModel(champion.training_date, registry.load_model(champion)), mail_features)
+    report = report_day(day, registry.load_dated(champion), mail_features)
     metadata = describe_report(report, champion)
     challenger = registry.challenger_before(day)
     if challenger is not None:
-        beside = DatedModel(challenger.training_date, registry.load_model(challenger))
-        metadata |= describe_challenger(report_day(day, beside, mail_features), challenger)
+        beside = report_day(day, registry.load_dated(challenger), mail_features)
+        metadata |= describe_challenger(beside, challenger)
     yield dg.MaterializeResult(
         value=report,
         metadata=metadata,

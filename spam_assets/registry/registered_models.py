@@ -242,21 +242,21 @@ class ModelRegistry:
         with self._guard("noting the best version"):
             self._client.set_registered_model_tag(MODEL_NAME, BEST, str(version))
 
-    def load_dated(self, version: RegisteredVersion | None) -> "DatedModel | None":
-        """Return a version's model, read from where it is stored, with its date and number; None for none."""
+    def load_dated(self, version: RegisteredVersion) -> "DatedModel":
+        """Return a version's model, read from where it is stored, with its date and number."""
         from spam_assets.learning.dated_model import DatedModel
 
-        return DatedModel(version.training_date, self.load_model(version), version.version) if version else None
+        return DatedModel(version.training_date, self.load_model(version), version.version)
 
     def load_succession(self) -> "Succession":
         """Return the models that the gate knows: the champion, the best one, and those that wait."""
         from spam_assets.learning.succession import Succession
 
-        waiting = (self.load_dated(version) for version in self.waiting())
+        champion, best = self.aliased(CHAMPION), self.best()
         return Succession(
-            self.load_dated(self.aliased(CHAMPION)),
-            self.load_dated(self.best()),
-            tuple(dated for dated in waiting if dated is not None),
+            self.load_dated(champion) if champion else None,
+            self.load_dated(best) if best else None,
+            tuple(map(self.load_dated, self.waiting())),
         )
 
     def carry_out_verdicts(self, before: "Succession", after: "Succession", judged: "Sequence[Judged]") -> None:
@@ -270,10 +270,7 @@ class ModelRegistry:
             is_not_newer = before.champion is not None and one.candidate.training_date <= before.champion.training_date
             self.note_verdict(_number(one.candidate), one.decision, is_first_only=is_not_newer)
         if champion is not None and (before.champion is None or champion.version != before.champion.version):
-            if before.champion is not None:
-                self.point(PREVIOUS, _number(before.champion))
-            self._note_champion(_number(champion))
-            self.point(CHAMPION, _number(champion))
+            self._succeed(_number(champion), _number(before.champion) if before.champion else None)
         if after.best is not None and (before.best is None or after.best.version != before.best.version):
             self.note_best(_number(after.best))
         others = [one.candidate for one in judged if not one.decision.promote]
@@ -290,17 +287,18 @@ class ModelRegistry:
         if champion is not None and candidate.version == champion.version:
             return
         if promote:
-            if champion is not None:
-                self.point(PREVIOUS, champion.version)
-            self._note_champion(candidate.version)
-            self.point(CHAMPION, candidate.version)
+            self._succeed(candidate.version, champion.version if champion else None)
             self.note_best(candidate.version)  # a person says what later candidates are held against
         elif champion is None or candidate.training_date > champion.training_date:
             self.point(CHALLENGER, candidate.version)
 
-    def _note_champion(self, version: int) -> None:
+    def _succeed(self, version: int, old: int | None) -> None:
+        """Make a version the champion, and the old one, if there is one, `previous`."""
+        if old is not None:
+            self.point(PREVIOUS, old)
         with self._guard("noting a champion"):
             self._client.set_model_version_tag(MODEL_NAME, str(version), PROMOTED, "true")
+        self.point(CHAMPION, version)
 
     @contextmanager
     def changing(self) -> Iterator[None]:

@@ -3,11 +3,12 @@
     python -m benchmarks.gate [--landing DIR] [--json FILE] [--dates N]
 
 A trial is a scenario and a date D of the mail that has ten days after it. Until the day before, a model is trained
-every day on mail that is as it is, and the gate decides. On D the training, and the gate, read what the scenario
-plants, or the trained model is replaced by what it plants. From the next day on the mail is as it was: somebody has
-mended it, or the fault was the training's; a model is trained every day again, and what was planted may still wait,
-serve, or be what later candidates are held against. Mail of each of the ten days after D is scored by what serves on
-its morning, which is judged by the true labels and held against what serves where nothing is planted.
+every day on mail that is as it is, and the gate decides. On D the checks, the training and the gate read what the
+scenario plants (a day that fails the checks is in no window and has no candidate), or the trained model is replaced by
+what it plants. From the next day on the mail is as it was: somebody has mended it, or the fault was the training's; a
+model is trained every day again, and what was planted may still wait, serve, or be what later candidates are held
+against. Mail of each of the ten days after D is scored by what serves on its morning, which is judged by the true
+labels and held against what serves where nothing is planted.
 
 `promoted`, `refused` and `waiting` tell what became of the planted candidate; one that waits on D and is promoted later
 counts as promoted, `waited` counts those that waited on D. `harmed`: of the ten days' spam less than 0.9 of what
@@ -52,6 +53,7 @@ from spam_assets.learning.held_out import HELD_OUT_SHARE, select_messages
 from spam_assets.learning.model import SpamModel, dump_model, load_model
 from spam_assets.learning.succession import Judged, Succession, judge_day
 from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
+from spam_assets.mail.blocking_rules import judge_day as check_day
 from spam_assets.mail.columns import BODY
 
 FIRST_DATE = 11
@@ -86,7 +88,7 @@ SCENARIOS = (UNDISTURBED, *PLANTED_MAIL, *PLANTED_MODELS, SLOW)
 def plant_mail(
     scenario: str, window: Mapping[str, MailFeatures], emptied: Mapping[str, MailFeatures]
 ) -> dict[str, MailFeatures]:
-    """The window as the training of its last day reads it."""
+    """The window as the training of its last day reads it; of emptied days only those that pass the checks."""
     days = sorted(window)
     newest = days[-NEWEST_DAYS:]
     if scenario == "same_quality":  # the same mail in another order within each day
@@ -102,7 +104,8 @@ def plant_mail(
     if scenario == "labels_flipped_20_percent_newest_5_days":
         return {**window, **{day: flip_labels(day, window[day], 0.2) for day in newest}}
     if scenario == "bodies_empty_newest_5_days":
-        return {**window, **{day: emptied[day] for day in newest}}
+        good = {day: window[day] for day in days if day not in newest}
+        return good | {day: emptied[day] for day in newest if day in emptied}
     return dict(window)
 
 
@@ -289,7 +292,7 @@ def try_scenario(policy: Policy, scenario: str, number: int) -> Trial:
     window = policy.window(day)
     if scenario in PLANTED_MAIL:
         window = plant_mail(scenario, window, policy.emptied)
-        candidate = train_stored(day, window)
+        candidate = train_stored(day, window) if day in window else None
     else:
         candidate = policy.train(day)
         if candidate is not None and scenario in PLANTED_MODELS:
@@ -399,7 +402,12 @@ def summarize(name: str, trials: Sequence[Trial]) -> dict[str, Any]:
 def measure(mail: Mapping[str, pd.DataFrame], dates: int | None) -> dict[str, Any]:
     """All figures."""
     features = {day: featurize_mail(frame) for day, frame in mail.items()}
-    emptied = {day: featurize_mail(frame.assign(**{BODY: ""})) for day, frame in mail.items()}
+    frames = {day: frame.assign(**{BODY: ""}) for day, frame in mail.items()}
+    emptied = {
+        day: featurize_mail(frame)
+        for day, frame in frames.items()
+        if all(verdict.passed for verdict in check_day(frame, day))
+    }
     started = time.process_time()
     policy = Policy(features, emptied)
     report(f"{len(policy.days)} days undisturbed: {time.process_time() - started:.0f} CPU s")

@@ -47,12 +47,13 @@ def test_every_rule_that_guards_a_model_is_a_blocking_check() -> None:
     assert {name for name, spec in specs.items() if spec.blocking} == {
         "frame_has_mail_schema",
         "columns_are_present",
+        "bodies_have_text",
         "labels_are_known",
         "message_ids_are_unique",
         "dates_are_inside_partition",
         "day_has_messages",
     }
-    assert len(specs) == 11
+    assert len(specs) == 12
     assert not specs["labels_agree_with_earlier_days"].blocking  # the day is learnt by no model, whatever ran before
 
 

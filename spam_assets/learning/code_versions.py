@@ -4,4 +4,4 @@ They stand alone so that the code location can name them without importing NumPy
 """
 
 FEATURES_VERSION = "1"
-MODEL_VERSION = "2"
+MODEL_VERSION = "3"

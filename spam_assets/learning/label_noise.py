@@ -29,6 +29,10 @@ PRIOR_WRONG = 1.0
 PRIOR_SPAM = 50.0
 """What is assumed of spam before it is seen: 1 wrong label in 50, as people's labels go."""
 
+MOST_EXCESS = 2.0
+"""Where ham's own tail reaches, chance excuses no more ham beyond the expected wrong labels than this many times the
+target's, two messages at least; with 10 % wrong labels it could be 1 % of all ham."""
+
 TAIL_SHARE = 0.5
 """Ham's extrapolated tail tells more ham in the range of spam than there is: on clean short texts 3 to 10 times."""
 
@@ -41,11 +45,12 @@ def count_believed_ham(ham: npt.NDArray[np.float64], spam: npt.NDArray[np.float6
     ratio of wrong labels to right ones (Blanchard, Lee & Scott 2010, "Semi-Supervised Novelty Detection"; Scott 2015,
     "A Rate of Convergence for Mixture Proportion Estimation"). It is learnt above each of several cuts. Further down
     it predicts how much mislabelled spam to expect, a negative binomial number. The lowest margin is taken above
-    which no stretch holds more ham than that and the target's (``SIGNIFICANCE``). Where no ham scores like spam this
-    is the conformal rule of ``calibration.choose_margin``.
+    which no stretch holds more ham than that and the target's (``SIGNIFICANCE``, ``MOST_EXCESS``). Where no ham scores
+    like spam this is the conformal rule of ``thresholds.choose_margin``.
 
     Wrong labels and hard ham look the same where they are few. Above spam's median ham is taken for mislabelled
-    only as far as ham's own tail, extrapolated as an exponential from its median and upper decile, does not explain it.
+    only as far as ham's own tail, extrapolated as an exponential from its median and upper decile, does not explain
+    it; further down, where that tail holds more than the target's ham, little is put down to chance (``MOST_EXCESS``).
 
     Args:
         ham: Margins of messages called ham, highest first.
@@ -59,17 +64,21 @@ def count_believed_ham(ham: npt.NDArray[np.float64], spam: npt.NDArray[np.float6
         return max(int(target_fpr * (len(ham) + 1)), 1) - 1
     ranks = np.unique((len(spam) * np.linspace(0.5, 1.0, CUTS)).astype(np.int64))
     above = len(ham) - np.searchsorted(ham[::-1], spam[ranks - 1], "left")
-    wrong = _count_unexplained(int(above[0]), _extrapolate_tail(ham, float(spam[ranks[0] - 1])))
+    median = float(_extrapolate_tail(ham, spam[ranks[:1] - 1])[0])
+    wrong = _count_unexplained(int(above[0]), median)
     allowed = max(int(target_fpr * (len(ham) - wrong / ranks[0] * len(spam) + 1)), 1) - 1
     spam_above = len(spam) - np.searchsorted(spam[::-1], ham, "left")
-    return int(_last_explained(spam_above, ranks, above - (above[0] - wrong), allowed))
+    chance = np.where(
+        _extrapolate_tail(ham, ham) > allowed + 1, MOST_EXCESS * max(target_fpr * len(ham), 1.0), float(len(ham))
+    )
+    return int(_last_explained(spam_above, ranks, above - (above[0] - wrong), allowed, chance))
 
 
-def _extrapolate_tail(ham: npt.NDArray[np.float64], margin: float) -> float:
-    """Expected number of true ham above a margin."""
+def _extrapolate_tail(ham: npt.NDArray[np.float64], margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Expected number of true ham above each margin."""
     median, decile = ham[len(ham) // 2], ham[len(ham) // 10]
     decay = max((decile - median) / log(5.0), 1e-9)
-    return float(TAIL_SHARE * 0.1 * len(ham) * np.exp(-min(max((margin - decile) / decay, -50.0), 700.0)))
+    return TAIL_SHARE * 0.1 * len(ham) * np.exp(-np.clip((margins - decile) / decay, -50.0, 700.0))
 
 
 def _count_unexplained(seen: int, expected: float) -> int:
@@ -88,7 +97,11 @@ def _count_unexplained(seen: int, expected: float) -> int:
 
 @njit(cache=True)
 def _last_explained(
-    spam_above: npt.NDArray[np.int64], cuts: npt.NDArray[np.int64], wrong: npt.NDArray[np.int64], allowed: int
+    spam_above: npt.NDArray[np.int64],
+    cuts: npt.NDArray[np.int64],
+    wrong: npt.NDArray[np.int64],
+    allowed: int,
+    chance: npt.NDArray[np.float64],
 ) -> int:
     """One past the last ham margin above which wrong labels explain the ham, seen from every cut.
 
@@ -97,6 +110,7 @@ def _last_explained(
         cuts: How much spam lies above each cut, highest cut first.
         wrong: How much ham above each cut is taken for mislabelled.
         allowed: How much true ham may lie above the threshold.
+        chance: For each ham margin, how much more ham above it than that and the expected wrong labels may be chance.
     """
     for at in range(len(spam_above) - 1, -1, -1):
         if spam_above[at] <= cuts[0]:
@@ -109,7 +123,8 @@ def _last_explained(
             if segment < LEAST_SEGMENT * cuts[-1]:
                 break
             seen = at + 1 - wrong[cut] - allowed
-            if seen > 0 and _tail(seen, wrong[cut] + PRIOR_WRONG, segment / (cuts[cut] + PRIOR_SPAM)) < SIGNIFICANCE:
+            shape, ratio = wrong[cut] + PRIOR_WRONG, segment / (cuts[cut] + PRIOR_SPAM)
+            if seen > 0 and (seen > shape * ratio + chance[at] or _tail(seen, shape, ratio) < SIGNIFICANCE):
                 is_explained = False
                 break
         if is_explained:

@@ -9,10 +9,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spam_assets.learning.calibration import Calibration
+from spam_assets.learning.calibration import PRIOR_SLOPE, Calibration
 
 DISBELIEF = 1.0
 """A label is contradicted by a margin on the other side of 0 that is larger than this."""
+
+LABELS_A_WRONG_ONE = 50.0
+"""What is assumed of people before any label was judged: 1 wrong label in 50."""
 
 MOST_SUSPECTS = 1000
 """So many are kept with a model, the strongest; a person reviews no more in one sitting."""
@@ -70,6 +73,23 @@ class ContradictingDay:
 def contradict_labels(labels: npt.NDArray[np.int8], margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """How far each margin lies on the other side of its label, shape (n,); below 0 where it agrees."""
     return np.where(labels == 1, -margins, margins)
+
+
+def choose_disbelief(contradicted: int, judged: int) -> float:
+    """How far a margin must lie on the other side of a label for the label to be more likely wrong than right.
+
+    By Bayes' rule, with the calibration's slope before any mail is known and the share of wrong labels that the mail
+    so far bears out. Where labels are mostly right, what a message contradicts is the learner: it is of a new kind.
+
+    Args:
+        contradicted: So many labels were contradicted by more than ``DISBELIEF``.
+        judged: Of so many.
+
+    Returns:
+        The strength (see ``contradict_labels``), 1.3 before anything was judged.
+    """
+    wrong = (contradicted + 1.0) / (judged + LABELS_A_WRONG_ONE)
+    return float(np.log((1.0 - wrong) / wrong) / PRIOR_SLOPE)
 
 
 def suspect_labels(

@@ -30,6 +30,7 @@ from spam_assets.learning.label_suspects import (
     DISBELIEF,
     ContradictingDay,
     SuspectLabel,
+    choose_disbelief,
     contradict_labels,
     find_contradicting_day,
     rank_suspects,
@@ -154,6 +155,7 @@ class StreamingLearner:
         self.weights = np.zeros(TABLE_SIZES[PATTERNS], np.float32)
         self._counts = np.zeros((TABLE_SIZES[WORDS], 2), np.float32)
         self._counted = np.zeros(2, np.int64)  # messages of ham and of spam in the counts
+        self._judged, self._contradicted = 0, 0  # labels, once mature
         self._settings = settings
         self._replay: deque[Lesson] = deque()  # oldest first
         self._early: deque[tuple[str, MailFeatures, Lesson]] = deque()  # of the replay, learnt before maturity
@@ -183,14 +185,17 @@ class StreamingLearner:
         Args:
             features: The day's n messages.
             margins: What ``score_margins`` gave them, shape (n,), where it was asked. Words of messages whose label
-                they contradict are not counted: one spam called ham would clear its resends for good.
+                is more likely wrong than right are not counted: one spam called ham would clear its resends for good.
             day: What to call the day in ``suspect_early_mail``.
         """
         labels = np.ascontiguousarray(features.labels)
         words, patterns = features.views[WORDS], features.views[PATTERNS]
         is_believed = np.ones(len(labels), np.bool_)
         if margins is not None and self.is_mature:
-            is_believed = contradict_labels(labels, margins) <= DISBELIEF
+            strengths = contradict_labels(labels, margins)
+            self._judged += len(strengths)
+            self._contradicted += int(np.sum(strengths > DISBELIEF))
+            is_believed = strengths <= choose_disbelief(self._contradicted, self._judged)
         count_words(words.indices, words.offsets, labels, is_believed, self._counts)
         self._counted += np.bincount(labels[is_believed], minlength=2)
         is_early = not self.is_mature

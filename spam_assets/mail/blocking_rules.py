@@ -7,12 +7,17 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from spam_assets.mail.columns import LABEL, LABELS, MAIL_COLUMNS, MESSAGE_ID, RAW, RECEIVED_AT
+from spam_assets.mail.columns import BODY, LABEL, LABELS, MAIL_COLUMNS, MESSAGE_ID, RAW, RECEIVED_AT
 from spam_assets.mail.dates import is_day, read_dates
 from spam_assets.mail.verdicts import Verdict, fail_day, get_column, pass_day, present_cells, quote_cell
 
 MAX_MISSING_PERCENT: Final = 5
 """Of a column; exactly this much passes."""
+
+MAX_EMPTY_BODIES_PERCENT: Final = 50
+"""Of a day's messages; on the corpus's days it is 0.5 at most. A subject alone, or a lone attachment, is rare."""
+LEAST_EMPTY_BODIES: Final = 10
+"""Fewer may be all the mail of a quiet day."""
 
 Rule = Callable[[pd.DataFrame, str], Verdict]
 """Given a frame and its day."""
@@ -94,6 +99,23 @@ def columns_are_present(frame: pd.DataFrame, day: str) -> Verdict:
     )
 
 
+def bodies_have_text(frame: pd.DataFrame, day: str) -> Verdict:
+    """Most messages have a body: a day without them would teach a model to judge mail by its headers alone."""
+    count = len(frame)
+    empty = sum(isinstance(cell, str) and not cell.strip() for cell in present_cells(frame, BODY))
+    figures = {"messages": count, "empty_bodies": empty}
+    sentence = f"{empty:,} of {count:,} messages have an empty body"
+    if empty < LEAST_EMPTY_BODIES or empty * 100 <= count * MAX_EMPTY_BODIES_PERCENT:
+        return pass_day("bodies_have_text", day, sentence, **figures)
+    return fail_day(
+        "bodies_have_text",
+        day,
+        f"{sentence}, more than the {MAX_EMPTY_BODIES_PERCENT}% allowed",
+        "export the text of the messages too and land the day again",
+        **figures,
+    )
+
+
 def labels_are_known(frame: pd.DataFrame, day: str) -> Verdict:
     """Every label that is there is `ham` or `spam`; missing ones are counted by `columns_are_present`."""
     unknown: dict[str, int] = {}
@@ -165,6 +187,7 @@ BLOCKING_RULES: Final[tuple[Rule, ...]] = (
     frame_has_mail_schema,
     day_has_messages,
     columns_are_present,
+    bodies_have_text,
     labels_are_known,
     message_ids_are_unique,
     dates_are_inside_partition,

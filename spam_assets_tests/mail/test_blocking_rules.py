@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from spam_assets.mail.blocking_rules import (
+    bodies_have_text,
     columns_are_present,
     dates_are_inside_partition,
     day_has_messages,
@@ -47,6 +48,21 @@ def test_missing_cells_and_odd_labels_are_no_matter_of_the_schema() -> None:
 def test_a_day_without_messages_fails() -> None:
     assert_fails(day_has_messages(make_frame(count=0, spam=0), DAY), "no messages", "land the day again")
     assert day_has_messages(make_frame(count=1, spam=0), DAY).passed
+
+
+@pytest.mark.parametrize("empty", ["", " \n\t\u00a0"])
+def test_a_day_of_mostly_empty_bodies_fails(empty: str) -> None:
+    bodies = [empty] * 50 + ["text"] * 50
+    assert bodies_have_text(make_frame(body=bodies), DAY).passed
+    bodies[50] = empty
+    assert_fails(bodies_have_text(make_frame(body=bodies), DAY), "51 of 100", "empty body", "land the day again")
+
+
+def test_a_few_empty_bodies_on_a_quiet_day_and_missing_ones_are_no_matter_of_that_rule() -> None:
+    assert bodies_have_text(make_frame(count=9, spam=3, body=[""] * 9), DAY).passed
+    assert not bodies_have_text(make_frame(count=10, spam=3, body=[""] * 10), DAY).passed
+    assert bodies_have_text(make_frame(count=100, body=[None] * 100), DAY).passed
+    assert bodies_have_text(make_frame(count=0, spam=0), DAY).passed
 
 
 def test_exactly_five_percent_missing_passes_and_more_fails_with_the_sentence_in_the_documentation() -> None:

@@ -184,6 +184,7 @@ def test_each_training_date_of_a_run_has_its_own_finished_mlflow_run(
         assert found.info.status == "FINISHED"
         assert found.data.tags["dagster_run_id"] == run.run_id
         assert found.data.params["training_date"] == found.info.run_name.removeprefix("train-")
+        assert 0 <= found.data.metrics["held_out_false_positives"] <= found.data.metrics["held_out_messages"]
     assert all(0 <= found.data.metrics["daily_protocol_one_minus_roca_percent"] <= 100 for found in runs[:2])
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from spam_assets.engine.run_days import DayOutcome
 from spam_assets.cli.land import finish_landing, land_whole_corpus
+from spam_assets.cli.models import count_held_out
 from spam_assets.cli.run import run_landed_days
 
 commands = typer.Typer()
@@ -69,7 +70,11 @@ def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "S
         table.add_row("champion", "none yet: no model has passed the bar")
     else:
         table.add_row("champion", f"spam-classifier version {champion.version}, trained for {champion.training_date}")
-        figures = registry.daily_protocol_of(champion.run_id)
+        figures, held_out = registry.figures_of(champion.run_id)
+        caught, lost = count_held_out(held_out)
+        table.add_row(
+            "the champion itself", f"on mail that no model learns: {caught} spam caught, {lost} ham called spam"
+        )
         table.add_row(
             "learning day by day",
             f"{figures['messages']:.0f} messages, {figures['spam']:.0f} spam, each day scored before it was learnt: "

@@ -11,6 +11,8 @@ from spam_assets.cli.console import CommandError, out
 from spam_assets.settings import load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spam_assets.registry.registered_models import RegisteredVersion
 
 commands = typer.Typer()
@@ -25,19 +27,30 @@ def models() -> None:
     versions = registry.versions()
     if not versions:
         raise CommandError("no model is registered yet; run spam-assets demo, or run and backfill on your own mail")
-    table = Table("version", "training date", "(1-ROCA)%", "recall", "FPR", "gate", "aliases")
+    table = Table("version", "trained for", "caught", "lost", "(1-ROCA)%", "gate", "aliases")
     for version in versions:
-        figures = registry.daily_protocol_of(version.run_id)
+        daily, held_out = registry.figures_of(version.run_id)
         table.add_row(
-            str(version.version), version.training_date, f"{figures.get('one_minus_roca_percent', nan):.3f}",
-            f"{figures.get('recall', nan):.3f}", f"{figures.get('fpr', nan):.4f}",
-            version.verdict or "-", ", ".join(version.aliases),
+            str(version.version), version.training_date, *count_held_out(held_out),
+            f"{daily.get('one_minus_roca_percent', nan):.3f}", version.verdict or "-", ", ".join(version.aliases),
         )  # fmt: skip
     out.print(table)
-    out.print("Figures: the daily protocol over the newest days of the window, each day scored before it was learnt.")
+    out.print(
+        "Caught spam and lost ham: by this very model, of mail that no model learns. (1-ROCA)%: of the daily "
+        "protocol, in which each day of the window was scored by what the days before it had taught."
+    )
     for version in versions:
         if version.reason and version.aliases:
             out.print(f"version {version.version}: {escape(version.reason)}", soft_wrap=True)
+
+
+def count_held_out(figures: "Mapping[str, float]") -> tuple[str, str]:
+    """Return spam caught and ham lost, each of how many, by `ModelRegistry.figures_of`; dashes where not recorded."""
+    if not figures:
+        return "-", "-"
+    spam, messages = figures["spam"], figures["messages"]
+    caught, lost = figures["true_positives"], figures["false_positives"]
+    return f"{caught:.0f}/{spam:.0f}", f"{lost:.0f}/{messages - spam:.0f}"
 
 
 @commands.command(epilog="Example: spam-assets promote 12")

@@ -32,9 +32,12 @@ def find_held_out(features: MailFeatures, share: float) -> npt.NDArray[np.bool_]
     return np.asarray(_hash_rows(words.indices, words.offsets) < share)
 
 
-def leave_out(features: MailFeatures, share: float) -> MailFeatures:
-    """The mail that may be learnt."""
-    return features if share <= 0 else select_messages(features, ~find_held_out(features, share))
+def part_mail(features: MailFeatures, share: float) -> tuple[MailFeatures, MailFeatures | None]:
+    """A day's mail in two parts: what may be learnt, and what is held out (None where nothing ever is)."""
+    if share <= 0:
+        return features, None
+    is_held_out = find_held_out(features, share)
+    return select_messages(features, ~is_held_out), select_messages(features, is_held_out)
 
 
 def select_messages(features: MailFeatures, chosen: npt.NDArray[np.bool_]) -> MailFeatures:

@@ -78,7 +78,9 @@ def _extrapolate_tail(ham: npt.NDArray[np.float64], margins: npt.NDArray[np.floa
     """Expected number of true ham above each margin."""
     median, decile = ham[len(ham) // 2], ham[len(ham) // 10]
     decay = max((decile - median) / log(5.0), 1e-9)
-    return TAIL_SHARE * 0.1 * len(ham) * np.exp(-np.clip((margins - decile) / decay, -50.0, 700.0))
+    return np.asarray(
+        TAIL_SHARE * 0.1 * len(ham) * np.exp(-np.clip((margins - decile) / decay, -50.0, 700.0)), np.float64
+    )
 
 
 def _count_unexplained(seen: int, expected: float) -> int:

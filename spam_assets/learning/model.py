@@ -68,6 +68,8 @@ class SpamModel:
         suspects: Messages of the window whose label is probably wrong, strongest first; see ``label_suspects``.
         contradicting_days: Days of the window that were not learnt, oldest first.
         held_out_share: Share of the mail of ``days`` that it has not learnt; see ``held_out``.
+        held_out: How this very model, with its threshold, judges the newest of that share; None for a model stored
+            before this was kept, or one that has learnt everything.
     """
 
     weights: npt.NDArray[np.float32]
@@ -83,6 +85,7 @@ class SpamModel:
     suspects: tuple[SuspectLabel, ...] = ()
     contradicting_days: tuple[ContradictingDay, ...] = ()
     held_out_share: float = 0.0
+    held_out: Evaluation | None = None
 
     @property
     def learnt_days(self) -> frozenset[str]:
@@ -113,12 +116,8 @@ class SpamModel:
             "progressive_thresholds": self.progressive.thresholds,
             "suspects": pack_records(self.suspects),
             "contradicting_days": pack_records(self.contradicting_days),
-            **{
-                f"evaluation_{field.name}": np.array(
-                    getattr(self.evaluation, field.name), np.str_ if field.name == "days" else None
-                )
-                for field in dataclasses.fields(Evaluation)
-            },
+            **_pack_evaluation("evaluation", self.evaluation),
+            **({} if self.held_out is None else _pack_evaluation("held_out", self.held_out)),
         }
 
     @classmethod
@@ -137,11 +136,6 @@ class SpamModel:
             raise ValueError(message)
         nothing = pack_records(())
         slope, intercept, threshold = (float(value) for value in arrays["calibration"])
-        figures = {
-            field.name: arrays[f"evaluation_{field.name}"].tolist()
-            for field in dataclasses.fields(Evaluation)
-            if field.name != "days"
-        }
         return cls(
             weights=_unpack_sparse("weights", arrays),
             log_odds=_unpack_sparse("log_odds", arrays),
@@ -150,7 +144,7 @@ class SpamModel:
             days=tuple(arrays["days"].tolist()),
             ham=int(arrays["learnt"][0]),
             spam=int(arrays["learnt"][1]),
-            evaluation=Evaluation(days=tuple(arrays["evaluation_days"].tolist()), **figures),
+            evaluation=_unpack_evaluation("evaluation", arrays),
             progressive=ProgressiveScores(
                 tuple(arrays["progressive_days"].tolist()),
                 arrays["progressive_day_indices"],
@@ -162,6 +156,7 @@ class SpamModel:
             suspects=unpack_suspects(arrays.get("suspects", nothing)),
             contradicting_days=unpack_contradicting_days(arrays.get("contradicting_days", nothing)),
             held_out_share=float(arrays.get("held_out_share", 0.0)),  # models of before it had learnt everything
+            held_out=_unpack_evaluation("held_out", arrays) if "held_out_days" in arrays else None,
         )
 
 
@@ -190,6 +185,18 @@ def round_weights(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     present = np.flatnonzero(weights)
     rounded[present] = weights[present].astype(np.float16)
     return rounded
+
+
+def _pack_evaluation(name: str, evaluation: Evaluation) -> dict[str, npt.NDArray[Any]]:
+    return {
+        f"{name}_{field.name}": np.array(getattr(evaluation, field.name), np.str_ if field.name == "days" else None)
+        for field in dataclasses.fields(Evaluation)
+    }
+
+
+def _unpack_evaluation(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Evaluation:
+    figures = {field.name: arrays[f"{name}_{field.name}"].tolist() for field in dataclasses.fields(Evaluation)}
+    return Evaluation(**{**figures, "days": tuple(figures["days"])})
 
 
 def _pack_sparse(name: str, values: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:

@@ -77,8 +77,8 @@ class ChampionRecord:
         learnt_messages: Number of messages that it learnt.
         ham: Messages of unseen ham that ``fpr`` rests on.
         spam: Messages of unseen spam that ``recall`` rests on.
-        fpr: Share of unseen ham that it called spam; NaN without ham.
-        recall: Share of unseen spam that it caught; NaN without spam.
+        fpr: Share of unseen ham called spam; NaN without ham.
+        recall: Share of unseen spam caught; NaN without spam.
     """
 
     training_date: str
@@ -90,7 +90,11 @@ class ChampionRecord:
 
     @classmethod
     def from_model(cls, champion: DatedModel) -> ChampionRecord:
-        """The record of a model by its progressive evaluation: every day was scored before it was learnt."""
+        """The record of a model by the daily protocol: each day was scored by what the days before it had taught.
+
+        So its rates are those of fresh models on the next day's mail, which is what a champion is to live up to. The
+        model's own figures are of held-out mail of days that it has learnt, and far fewer messages.
+        """
         found = champion.model.evaluation
         learnt = champion.model.ham + champion.model.spam
         ham = found.messages - found.spam
@@ -197,7 +201,7 @@ def judge_new_mail(
 def judge_performance(
     reports: Sequence[DayReport], champion: ChampionRecord, newest_day: str, settings: RetrainingSettings
 ) -> Reason | None:
-    """A reason if the champion makes more errors on the newest day, and on others of late, than on its own record.
+    """A reason if the champion makes more errors on the newest day, and on others of late, than fresh models did.
 
     Only days that the present champion scored count. By chance alone less than a tenth of the days are below the bar
     and the reason is given once or twice in 60 days at most, less on days of few messages or of very many.
@@ -217,25 +221,23 @@ def judge_performance(
 def find_fault(report: DayReport, champion: ChampionRecord, settings: RetrainingSettings) -> str | None:
     """Say what is below the bar on a day, None if nothing is.
 
-    One-sided exact binomial tests of missed spam and of ham called spam against the champion's own rates on mail
-    that it had not learnt. One error in two messages more is added to each rate (Laplace's rule of succession), for
-    a champion that made no error on few messages is not infallible. A day that is too small to reach
+    One-sided exact binomial tests of missed spam and of ham called spam against the rates of the daily protocol up to
+    the champion's training date. One error in two messages more is added to each rate (Laplace's rule of succession):
+    models that made no error on few messages are not infallible. A day that is too small to reach
     ``performance_p_value`` is never below the bar.
     """
     found = (
-        ("missed {} of {} spam", "misses", report.false_negatives, report.spam, 1 - champion.recall, champion.spam),
-        ("called {} of {} ham spam", "does so to", report.false_positives, report.ham, champion.fpr, champion.ham),
+        ("missed {} of {} spam", "missed", report.false_negatives, report.spam, 1 - champion.recall, champion.spam),
+        ("called {} of {} ham spam", "did so to", report.false_positives, report.ham, champion.fpr, champion.ham),
     )
-    for happened, does, errors, messages, own_rate, rests_on in found:
+    for happened, did, errors, messages, own_rate, rests_on in found:
         if errors < settings.least_errors or isnan(own_rate):
             continue
         rate = (own_rate * rests_on + 1) / (rests_on + 2)
         p_value = compute_binomial_tail(errors, messages, rate)
         if p_value <= settings.performance_p_value and errors / messages >= settings.performance_ratio * rate:
-            return (
-                f"{happened.format(errors, messages)} on {report.day}, where the champion {does} "
-                f"{100 * own_rate:.3g} % (p = {p_value:.1g})"
-            )
+            usual = f"where fresh models {did} {100 * own_rate:.3g} % until {champion.training_date}"
+            return f"{happened.format(errors, messages)} on {report.day}, {usual} (p = {p_value:.1g})"
     return None
 
 

@@ -9,23 +9,24 @@ Two learners whose errors differ, both streaming:
   which brings the weights near the converged machine's at three visits a message, however long the window is.
 
 Because every day is scored before it is learnt, the same stream gives the honest scores that calibration,
-threshold and evaluation rest on; no message is held out from the final model.
+threshold and the daily protocol's evaluation rest on. What the very model that comes of it is worth shows on the mail
+that is held out from every model (``held_out``).
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from spam_assets.learning.calibration import Calibration
-from spam_assets.learning.evaluation import evaluate_scores
+from spam_assets.learning.evaluation import Evaluation, evaluate_scores
 from spam_assets.learning.features import PATTERNS, TABLE_SIZES, WORDS, MailFeatures, SparseRows
-from spam_assets.learning.held_out import leave_out
+from spam_assets.learning.held_out import part_mail
 from spam_assets.learning.label_suspects import (
     DISBELIEF,
     ContradictingDay,
@@ -49,6 +50,9 @@ from spam_assets.learning.word_counts import count_words, score_counts, weigh_wo
 
 GOLDEN_RATIO = 0.6180339887498949
 """Successive multiples modulo 1 spread evenly, so the revisits of successive days pick different messages."""
+
+HELD_OUT_MESSAGES = 5000
+"""The newest held-out messages, in whole days, that a model is tried on; bounds memory."""
 
 MATURE_MESSAGES = 100
 """Margins given after so many messages of each class choose calibration and threshold, once there are enough:
@@ -109,8 +113,9 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
     learner = StreamingLearner(settings)
     history = _History(settings)
     contradicting: list[ContradictingDay] = []
+    never_learnt = _HeldOutMail()
     for day in days:
-        features = leave_out(window[day], settings.held_out_share)
+        features, held_out = part_mail(window[day], settings.held_out_share)
         margins = None
         if min(learner.ham, learner.spam) >= settings.minimum_messages_a_class:
             margins = learner.score_margins(features)
@@ -121,6 +126,8 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
                     continue
             history.add(day, features, margins, is_mature=learner.is_mature)
         learner.learn(features, margins, day)
+        if held_out is not None:
+            never_learnt.add(day, held_out)
     least = settings.minimum_messages_a_class
     if min(learner.ham, learner.spam) < least:
         message = (
@@ -130,7 +137,7 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
         raise NotEnoughMailError(message)
     calibration, threshold, progressive = history.calibrate_progressively()
     not_learnt = {found.day for found in contradicting}
-    return SpamModel(
+    model = SpamModel(
         weights=round_weights(learner.weights),
         log_odds=round_weights(learner.word_log_odds()),
         calibration=calibration,
@@ -144,6 +151,7 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
         contradicting_days=tuple(contradicting),
         held_out_share=settings.held_out_share,
     )
+    return replace(model, held_out=never_learnt.try_model(model)) if settings.held_out_share > 0 else model
 
 
 class StreamingLearner:
@@ -280,6 +288,25 @@ class Lesson:
             sweep.stride,
         )
         return Sweep(position, sweep.stride)
+
+
+class _HeldOutMail:
+    """The newest mail that the model never learns, of the days that it does learn."""
+
+    def __init__(self) -> None:
+        self._days: deque[tuple[str, MailFeatures]] = deque()
+        self._messages = 0
+
+    def add(self, day: str, held_out: MailFeatures) -> None:
+        self._days.append((day, held_out))
+        self._messages += len(held_out)
+        while len(self._days) > 1 and self._messages - len(self._days[0][1]) >= HELD_OUT_MESSAGES:
+            self._messages -= len(self._days.popleft()[1])
+
+    def try_model(self, model: SpamModel) -> Evaluation:
+        labels = np.concatenate([features.labels for _, features in self._days])
+        scores = np.concatenate([model.score(features) for _, features in self._days])
+        return evaluate_scores(labels, scores, model.threshold, tuple(day for day, _ in self._days))
 
 
 class _History:

@@ -15,6 +15,7 @@ from spam_assets.registry.logged_model import MODEL_FILE
 from spam_assets.registry.store import (
     DAILY_PROTOCOL,
     DATA_VERSION,
+    HELD_OUT,
     MODEL_URI,
     TRAINING_DATE,
     TrackingError,
@@ -311,11 +312,18 @@ class ModelRegistry:
         with self._guard(f"moving alias {alias}"):
             self._client.set_registered_model_alias(MODEL_NAME, alias, str(version))
 
-    def daily_protocol_of(self, run_id: str) -> dict[str, float]:
-        """Return the daily protocol's figures of a training run, by the names of `learning.evaluation.Evaluation`."""
+    def figures_of(self, run_id: str) -> tuple[dict[str, float], dict[str, float]]:
+        """Return a training run's figures: of the daily protocol, and of the model itself on mail held out.
+
+        Both by the names of `learning.evaluation.Evaluation`; a model of before they were kept has none of the second.
+        """
         with self._guard("reading metrics"):
             metrics = self._client.get_run(run_id).data.metrics
-        return {name.removeprefix(DAILY_PROTOCOL): value for name, value in metrics.items()}
+        daily, held_out = (
+            {name.removeprefix(kind): value for name, value in metrics.items() if name.startswith(kind)}
+            for kind in (DAILY_PROTOCOL, HELD_OUT)
+        )
+        return daily, held_out
 
     def _guard(self, doing: str) -> Any:
         return secret_kept(self._settings.tracking_uri, doing)

@@ -23,6 +23,7 @@ TRAINING_DATE = "training_date"
 DATA_VERSION = "data_version"
 MODEL_URI = "model_uri"
 DAILY_PROTOCOL = "daily_protocol_"
+HELD_OUT = "held_out_"
 """Before the names of figures that are not the model's own: each day was scored, at the threshold of that day, by the
 learner as it was before it learnt the day."""
 

@@ -17,6 +17,7 @@ from spam_assets.registry.logged_model import find_version, log_model
 from spam_assets.registry.store import (
     DAILY_PROTOCOL,
     DATA_VERSION,
+    HELD_OUT,
     MODEL_URI,
     TRAINING_DATE,
     prepare_tracking_store,
@@ -131,8 +132,10 @@ class TrainingMlFlow(MlFlow):
             client.log_batch(
                 run_id,
                 metrics=[
-                    Metric(f"{DAILY_PROTOCOL}{name}", float(value), now_milliseconds, 0)
-                    for name, value in asdict(model.evaluation).items()
+                    Metric(f"{kind}{name}", float(value), now_milliseconds, 0)
+                    for kind, evaluation in ((DAILY_PROTOCOL, model.evaluation), (HELD_OUT, model.held_out))
+                    if evaluation is not None
+                    for name, value in asdict(evaluation).items()
                     if isinstance(value, int | float) and not isnan(value)
                 ],
                 params=[Param(name, str(value)) for name, value in parameters.items()],

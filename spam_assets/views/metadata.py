@@ -120,15 +120,23 @@ def describe_features(features: "MailFeatures") -> dict[str, Any]:
 def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> dict[str, Any]:
     """Return a model's figures, the labels it doubts, and its picture.
 
-    Figures of the daily protocol are of its learner, day after day, and not of the model that came of it: what that
-    is worth on mail that it has not learnt is for the gate to say.
+    Figures of the daily protocol are of its learner, day after day, and not of the model that came of it; those on
+    held-out mail, which is less and so less certain, are of this very model.
     """
-    evaluation = model.evaluation
+    evaluation, own = model.evaluation, model.held_out
     return {
         "evaluation": picture_metadata(picture, "DET curve and score histogram"),
         "daily_protocol_one_minus_roca_percent": evaluation.one_minus_roca_percent,
         "daily_protocol_recall": evaluation.recall,
         "daily_protocol_fpr": evaluation.fpr,
+        **(
+            {}
+            if own is None
+            else {
+                "held_out_spam_caught": f"{own.true_positives} of {own.spam}",
+                "held_out_ham_lost": f"{own.false_positives} of {own.messages - own.spam}",
+            }
+        ),
         "threshold": model.threshold,
         "suspect_labels": len(model.suspects),
         "suspects": describe_suspects(model.suspects),

@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from spam_assets.learning import training
 from spam_assets.learning.features import WORDS, MailFeatures, SparseRows, featurize_mail
-from spam_assets.learning.held_out import HELD_OUT_SHARE, find_held_out, leave_out, select_messages
+from spam_assets.learning.held_out import HELD_OUT_SHARE, find_held_out, part_mail, select_messages
 from spam_assets.learning.model import dump_model, load_model
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets_tests.learning import make_mail, make_window
@@ -61,7 +64,7 @@ def test_a_model_learns_nothing_of_what_is_held_out():
     window = make_window(12)
     settings = TrainingSettings(held_out_share=0.2)
     model = train_model(window, settings)
-    without = train_model({day: leave_out(features, 0.2) for day, features in window.items()}, TrainingSettings())
+    without = train_model({day: part_mail(features, 0.2)[0] for day, features in window.items()}, TrainingSettings())
     assert np.array_equal(model.weights, without.weights)
     assert (model.calibration, model.threshold) == (without.calibration, without.threshold)
     held_out = sum(int(find_held_out(features, 0.2).sum()) for features in window.values())
@@ -69,7 +72,7 @@ def test_a_model_learns_nothing_of_what_is_held_out():
     assert held_out > 0
 
 
-def test_labels_of_held_out_mail_leave_no_trace_in_a_model():
+def test_labels_of_held_out_mail_leave_no_trace_in_a_model_but_in_the_figures_it_is_judged_by():
     window = make_window(12)
     lied = {
         day: MailFeatures(
@@ -80,7 +83,39 @@ def test_labels_of_held_out_mail_leave_no_trace_in_a_model():
         for day, features in window.items()
     }
     settings = TrainingSettings(held_out_share=0.2)
-    assert dump_model(train_model(window, settings)) == dump_model(train_model(lied, settings))
+    model, of_lies = train_model(window, settings), train_model(lied, settings)
+    assert dump_model(replace(model, held_out=None)) == dump_model(replace(of_lies, held_out=None))
+    assert model.held_out is not None
+    assert of_lies.held_out is not None
+    assert (of_lies.held_out.spam, model.held_out.spam) == (
+        model.held_out.messages - model.held_out.spam,
+        model.held_out.spam,
+    )
+
+
+def test_a_models_own_figures_are_of_the_newest_mail_that_no_model_learns_as_it_serves():
+    window = make_window(12)
+    model = load_model(dump_model(train_model(window, TrainingSettings(held_out_share=0.2))))
+    held_out = [select_messages(features, find_held_out(features, 0.2)) for features in window.values()]
+    called = np.concatenate([model.score(features) >= model.threshold for features in held_out])
+    labels = np.concatenate([features.labels for features in held_out])
+    assert model.held_out is not None
+    assert model.held_out.days == tuple(window)
+    assert model.held_out.true_positives == int((called & (labels == 1)).sum())
+    assert model.held_out.false_positives == int((called & (labels == 0)).sum())
+    assert model.held_out.threshold == model.threshold
+    assert train_model(window, TrainingSettings()).held_out is None
+
+
+def test_of_held_out_mail_only_the_newest_days_are_kept(monkeypatch):
+    monkeypatch.setattr(training, "HELD_OUT_MESSAGES", 20)
+    window = make_window(12)
+    counts = [int(find_held_out(features, 0.2).sum()) for features in window.values()]
+    model = train_model(window, TrainingSettings(held_out_share=0.2))
+    assert model.held_out is not None
+    kept = len(model.held_out.days)
+    assert model.held_out.days == tuple(window)[-kept:]
+    assert sum(counts[-kept:]) >= 20 > sum(counts[-kept + 1 :])
 
 
 def test_a_stored_model_knows_how_much_it_did_not_learn():
@@ -97,4 +132,6 @@ def test_a_model_stored_before_there_was_held_out_mail_has_learnt_everything():
 def test_features_of_a_day_without_mail_can_be_asked():
     empty = featurize_mail(make_mail("2030-01-01", ham=0, spam=0))
     assert find_held_out(empty, 0.5).shape == (0,)
-    assert isinstance(leave_out(empty, 0.5).views[WORDS], SparseRows)
+    for part in part_mail(empty, 0.5):
+        assert part is not None
+        assert isinstance(part.views[WORDS], SparseRows)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spam_assets.learning.calibration import PRIOR_SLOPE
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.label_suspects import (
     DISBELIEF,
@@ -10,6 +11,7 @@ from spam_assets.learning.label_suspects import (
     MOST_SUSPECTS,
     ContradictingDay,
     SuspectLabel,
+    choose_disbelief,
     find_contradicting_day,
     pack_records,
     rank_suspects,
@@ -43,6 +45,14 @@ def plotted():
             features.labels[at] ^= 1
             planted.add((day, features.message_ids[at]))
     return train_model(window, SETTINGS), planted
+
+
+def test_the_more_labels_were_wrong_the_less_it_takes_to_doubt_one():
+    assert choose_disbelief(0, 0) == pytest.approx(np.log(49) / PRIOR_SLOPE)
+    assert choose_disbelief(0, 5000) > 2.5
+    assert choose_disbelief(100, 2000) < 1.0
+    strength = choose_disbelief(40, 1950)  # 41 of 2,000: a margin this far on the other side makes it even odds
+    assert 41 / 1959 * np.exp(PRIOR_SLOPE * strength) == pytest.approx(1.0)
 
 
 def test_mislabelled_messages_are_listed_and_hardly_any_other(plotted):

@@ -124,8 +124,8 @@ def test_days_below_the_bar_are_a_reason_that_says_what_happened():
     decision = decide(reports, settings)
     assert decision.retrain
     assert [reason.sentence for reason in decision.reasons] == [
-        "missed 7 of 18 spam on 2030-03-11, where the champion misses 6 % (p = 6e-05), and 2 of the last 3 days were "
-        "below the bar"
+        "missed 7 of 18 spam on 2030-03-11, where fresh models missed 6 % until 2030-03-01 (p = 6e-05), and 2 of the "
+        "last 3 days were below the bar"
     ]
 
 
@@ -168,7 +168,9 @@ def test_a_day_is_below_the_bar_by_errors_that_are_many_and_no_accident(day, exp
 
 def test_ham_called_spam_is_told_as_such():
     sentence = decide([report(1, called=2), report(2, called=3)]).reasons[0].sentence
-    assert sentence.startswith("called 3 of 40 ham spam on 2030-03-03, where the champion does so to 0.1 % (p = ")
+    assert sentence.startswith(
+        "called 3 of 40 ham spam on 2030-03-03, where fresh models did so to 0.1 % until 2030-03-01 (p = "
+    )
 
 
 def test_days_of_another_champion_say_nothing_about_this_one():

@@ -123,6 +123,21 @@ def test_words_of_a_message_whose_label_is_contradicted_are_not_counted():
     assert np.array_equal(learner.word_log_odds(), before)
 
 
+def test_where_labels_were_right_so_far_a_message_of_a_new_kind_is_counted():
+    """Its margin contradicts its label by more than ``DISBELIEF``, and by less than it takes to doubt it."""
+    window = list(make_window(60).values())
+    learner = StreamingLearner(SETTINGS)
+    for features in window:
+        learner.learn(features, learner.score_margins(features))
+    lie = featurize_mail(make_mail("2031-05-05", ham=0, spam=10).assign(label="ham"))
+    before = learner.word_log_odds()
+    learner.learn(lie, np.full(10, 1.5))
+    assert not np.array_equal(learner.word_log_odds(), before)
+    before = learner.word_log_odds()
+    learner.learn(lie, np.full(10, 3.5))
+    assert np.array_equal(learner.word_log_odds(), before)
+
+
 def test_an_immature_learner_believes_every_label():
     learner = StreamingLearner(SETTINGS)
     for features in make_window(3).values():

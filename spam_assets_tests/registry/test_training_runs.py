@@ -26,6 +26,9 @@ def test_a_training_run_is_finished_and_holds_what_was_logged(mlflow: TrainingMl
     assert run.data.metrics["daily_protocol_one_minus_roca_percent"] == pytest.approx(
         model.evaluation.one_minus_roca_percent
     )
+    assert model.held_out is not None
+    assert run.data.metrics["held_out_true_positives"] == model.held_out.true_positives
+    assert run.data.metrics["held_out_messages"] == model.held_out.messages > 0
     names = {item.path for item in mlflow.tracking_client.list_artifacts(run.info.run_id)}
     assert names >= {"evaluation.svg", "window.json"}
 

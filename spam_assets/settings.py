@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     sensor_seconds: int = Field(default=30, ge=1)
     retrain_max_age_days: int = Field(default=14, ge=1)
     retrain_new_messages: int = Field(default=1000, ge=1)
-    retrain_cool_down_days: int = Field(default=2, ge=0)
+    retrain_cool_down_days: int = Field(default=1, ge=0)
     alert_webhook: SecretStr | None = None
     alert_email_to: str | None = None
     alert_email_from: str | None = None

@@ -40,7 +40,7 @@ class RetrainingSettings(DriftSettings):
         performance_p_value: A day is below the bar when so many errors are less likely than this,
         performance_ratio: and its error rate is at least so many times the champion's own,
         least_errors: and there are at least so many errors, for a single one may be anything.
-        cool_down_days: So many days after a training nothing is retrained.
+        cool_down_days: Nothing is retrained on days that are fewer days than this after a training.
     """
 
     max_age_days: int = 14
@@ -53,7 +53,7 @@ class RetrainingSettings(DriftSettings):
     performance_p_value: float = 0.1
     performance_ratio: float = 1.5
     least_errors: int = 2
-    cool_down_days: int = 2
+    cool_down_days: int = 1
 
     def __post_init__(self) -> None:
         """Refuse settings by which a reason could never be given.

@@ -67,7 +67,8 @@ def test_a_day_that_is_not_newer_than_the_last_one_judged_triggers_nothing(judge
 @pytest.mark.parametrize(("last_training", "expected"), [(None, True), (37, True), (38, True), (39, False)])
 def test_nothing_is_retrained_until_the_cool_down_has_passed(last_training, expected):
     last = None if last_training is None else day_after(last_training)
-    decision = decide_retraining([], CHAMPION, day_after(40), RetrainingSettings(), last_training=last)
+    settings = RetrainingSettings(cool_down_days=2)
+    decision = decide_retraining([], CHAMPION, day_after(40), settings, last_training=last)
     assert decision.retrain is expected
     assert kinds_of(decision) == ["age"]  # the reason is told all the same
     if not expected:

@@ -114,7 +114,7 @@ def test_a_champion_that_is_below_the_bar_is_retrained_for_that_reason(
 
 def test_just_after_a_training_even_a_bad_day_waits(with_champion: Settings, instance: dg.DagsterInstance) -> None:
     run_mail(with_champion, instance, [4], flipped=0.5)
-    stricter = with_champion.model_copy(update={"retrain_new_messages": 1})
+    stricter = with_champion.model_copy(update={"retrain_new_messages": 1, "retrain_cool_down_days": 2})
     with pytest.MonkeyPatch.context() as patch:
         use_settings(patch, stricter)
         result = judge(instance, day_text(3))
@@ -135,10 +135,10 @@ def test_days_that_are_stored_but_no_partitions_any_more_are_left_alone(
 
 def test_a_person_chooses_age_messages_and_cool_down(settings: Settings) -> None:
     chosen = settings.model_copy(
-        update={"retrain_max_age_days": 3, "retrain_new_messages": 7, "retrain_cool_down_days": 1}
+        update={"retrain_max_age_days": 3, "retrain_new_messages": 7, "retrain_cool_down_days": 3}
     )
     built = retraining.build_retraining_settings(chosen)
-    assert (built.max_age_days, built.new_messages, built.cool_down_days) == (3, 7, 1)
+    assert (built.max_age_days, built.new_messages, built.cool_down_days) == (3, 7, 3)
     assert retraining.build_retraining_settings(settings) == RetrainingSettings()
 
 

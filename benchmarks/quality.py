@@ -4,6 +4,7 @@
 
 For every day in order a filter scores mail that it has not seen, then learns it. The scores of all days from
 ``--from-day`` on are pooled into one ROC curve; those from ``--held-out-from`` on are shown in a table of their own.
+Intervals are of 1,000 resamples of whole days, for the mail of a day is alike.
 
 All filters get the same mail: bogofilter and spamprobe the raw message, or one made of the columns where there is
 no raw one; ours the raw message's headers and the columns; scikit-learn's models the columns From, Subject and
@@ -484,7 +485,7 @@ def summarize(name: str, run: Run) -> dict[str, Any]:
     return {
         "filter": name,
         "one_minus_roca_percent": evaluation.one_minus_roca_percent,
-        "one_minus_roca_percent_interval": list(bootstrap_interval(run.labels, run.scores)),
+        "one_minus_roca_percent_interval": list(bootstrap_interval(run.labels, run.scores, days=run.day_numbers)),
         "lam_percent": evaluation.lam_percent,
         "recall_at_fpr_0.1_percent": evaluation.recall_at_fpr_0_1_percent,
         "recall_at_fpr_1_percent": evaluation.recall_at_fpr_1_percent,
@@ -539,12 +540,12 @@ def _say_difference(other: str, paired: PairedDifference) -> str:
 def report_runs(runs: Mapping[str, Run], first: int, last: int, mail: str) -> dict[str, Any]:
     """Print the table and ours against each other filter; returns the same for JSON."""
     rows = [summarize(name, run) for name, run in runs.items()]
-    labels = next(iter(runs.values())).labels
+    labels, days = next(iter(runs.values())).labels, next(iter(runs.values())).day_numbers
     print_rows(rows, f"days {first} to {last},{mail}: {len(labels)} messages, {int(labels.sum())} spam")
     differences = {}
     for name, run in runs.items():
         if OURS in runs and name != OURS:
-            paired = compare_scores(labels, runs[OURS].scores, run.scores)
+            paired = compare_scores(labels, runs[OURS].scores, run.scores, days=days)
             print(_say_difference(name, paired))
             differences[name] = {
                 "one_minus_roca_percent_difference": paired.difference,

@@ -160,15 +160,20 @@ def bootstrap_interval(
     scores: npt.ArrayLike,
     measure: Measure = one_minus_roca_percent,
     *,
+    days: npt.ArrayLike | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, float]:
     """95 % percentile interval of a measure over resampled messages, ham and spam resampled apart.
 
-    NaN where a class is absent. Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap".
+    Mail of a day is alike (campaigns, resends, one model's whims), so where the day of each message is given whole days
+    are resampled instead, and the interval is as wide as that makes it.
+
+    NaN where a class is absent. Sources: Efron & Tibshirani 1993, "An Introduction to the Bootstrap"; for whole days
+    Davison & Hinkley 1997, "Bootstrap Methods and their Application", section 3.8.
     """
-    values = _resample(labels, [np.asarray(scores, np.float64)], measure, resamples, seed)[0]
-    low, high = np.percentile(values, [2.5, 97.5])
+    values = _resample(labels, [np.asarray(scores, np.float64)], measure, days, resamples, seed)[0]
+    low, high = np.nanpercentile(values, [2.5, 97.5]) if np.isfinite(values).any() else (np.nan, np.nan)
     return float(low), float(high)
 
 
@@ -193,15 +198,18 @@ def compare_scores(
     second: npt.ArrayLike,
     measure: Measure = one_minus_roca_percent,
     *,
+    days: npt.ArrayLike | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> PairedDifference:
     """Compare two scores of the same messages by the paired bootstrap; see ``bootstrap_interval``."""
     columns = [np.asarray(first, np.float64), np.asarray(second, np.float64)]
-    resampled = _resample(labels, columns, measure, resamples, seed)
+    resampled = _resample(labels, columns, measure, days, resamples, seed)
     differences = resampled[0] - resampled[1]
     is_spam = np.asarray(labels) != 0
-    low, high = np.percentile(differences, [2.5, 97.5])
+    if days is not None:
+        differences = differences[np.isfinite(differences)]  # without resamples of days that lack a class
+    low, high = np.percentile(differences, [2.5, 97.5]) if len(differences) else (np.nan, np.nan)
     return PairedDifference(
         measure(is_spam, columns[0]) - measure(is_spam, columns[1]),
         (float(low), float(high)),
@@ -220,6 +228,7 @@ def _resample(
     labels: npt.ArrayLike,
     columns: Sequence[npt.NDArray[np.float64]],
     measure: Measure,
+    days: npt.ArrayLike | None,
     resamples: int,
     seed: int,
 ) -> npt.NDArray[np.float64]:
@@ -230,8 +239,13 @@ def _resample(
     if not len(ham) or not len(spam):
         return values
     generator = np.random.default_rng(seed)
+    names = None if days is None else np.asarray(days)
+    by_day = [] if names is None else [np.flatnonzero(names == day) for day in np.unique(names)]
     for at in range(resamples):
-        drawn = np.concatenate([generator.choice(ham, len(ham)), generator.choice(spam, len(spam))])
+        if by_day:
+            drawn = np.concatenate([by_day[day] for day in generator.integers(len(by_day), size=len(by_day))])
+        else:
+            drawn = np.concatenate([generator.choice(ham, len(ham)), generator.choice(spam, len(spam))])
         for column, scores in enumerate(columns):
             values[column, at] = measure(is_spam[drawn], scores[drawn])
     return values

@@ -111,6 +111,29 @@ def test_bootstrap_interval_is_reproducible_and_holds_the_value(scored):
     assert (low, high) != bootstrap_interval(*scored, resamples=200, seed=1)
 
 
+def test_where_days_differ_resampling_them_gives_the_wider_interval():
+    """Half of the days are ranked perfectly, the others by chance; by message the days would not count."""
+    generator = np.random.default_rng(0)
+    days = np.repeat(np.arange(20), 50)
+    labels = np.tile(np.repeat([0, 1], 25), 20)
+    scores = np.where(days % 2 == 0, labels + generator.random(1000), 2 * generator.random(1000))
+    (low, high), (day_low, day_high) = (
+        bootstrap_interval(labels, scores, days=which, resamples=300) for which in (None, days)
+    )
+    assert day_high - day_low > 1.5 * (high - low)
+    paired = compare_scores(labels, scores, labels, days=days, resamples=300)
+    assert paired.interval[0] > 0
+    assert paired.interval[1] - paired.interval[0] == pytest.approx(day_high - day_low)
+
+
+def test_days_of_one_class_alone_are_resampled_too():
+    days = np.repeat([1, 2, 3], 10)
+    labels = np.repeat([0, 1, 1], 10)
+    low, high = bootstrap_interval(labels, labels + np.linspace(0, 0.5, 30), days=days, resamples=50)
+    assert (low, high) == (0.0, 0.0)
+    assert compare_scores(labels, labels, -labels, days=days, resamples=50).interval == (-100.0, -100.0)
+
+
 def test_paired_comparison_sees_the_better_scores(scored):
     labels, scores = scored
     better = scores + 0.1 * labels

@@ -19,7 +19,9 @@ DAYS = [day_text(offset) for offset in range(3)]
 @pytest.fixture(scope="module")
 def model() -> SpamModel:
     frames = {day: build_mail_frame(make_mail(day).to_dict("list"), day, "test")[0] for day in DAYS}
-    return train_model({day: featurize_mail(frame) for day, frame in frames.items()}, TrainingSettings(held_out_share=0.1))
+    return train_model(
+        {day: featurize_mail(frame) for day, frame in frames.items()}, TrainingSettings(held_out_share=0.1)
+    )
 
 
 @pytest.fixture

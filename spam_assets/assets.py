@@ -36,6 +36,7 @@ from spam_assets.views.metadata import (
     describe_challenger,
     describe_columns,
     describe_features,
+    describe_history,
     describe_landed_day,
     describe_mail,
     describe_model,
@@ -224,11 +225,15 @@ def registered_model(
         dated = registry.load_dated(candidate) if candidate is not None else None
         after, judged = judge_day(before, dated, training_windows.ending(day))
         registry.carry_out_verdicts(before, after, judged)
+        standing = registry.standing()
     if not judged:
         record_nothing(context, f"no model was trained for {day}, and none waits to be judged again")
         return
     yield dg.MaterializeResult(
-        metadata=describe_verdicts(judged, before.champion),
+        metadata={
+            **describe_verdicts(judged, before.champion),
+            **describe_history(standing),
+        },
         data_version=dg.DataVersion(candidate.data_version if candidate else "judged-again"),
     )
 

@@ -50,6 +50,8 @@ def find_decisions(
             promoted=bool(values["promoted"]),
             reason=str(values["reason"]),
             dagster_url=SETTINGS.dagster_url,
+            held=values.get("verdict") == "hold",
+            manual_change=int(str(values.get("last_manual_change", 0))),
         )
         found.pop(record.run_id, None)
         found[record.run_id] = (record.storage_id, alert)

@@ -187,19 +187,18 @@ def trained_model(
             version = fingerprint_model(model)
             picture = draw_evaluation(model, day)
             mlflow.log_training(run, day, model, version, settings, versions, picture)
+            yield dg.MaterializeResult(  # here, so that the MLflow run ends when Dagster has stored the model
+                value=model,
+                metadata={
+                    **describe_model(model, list(window), picture),
+                    "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
+                    "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
+                },
+                tags={SOURCE_TAG: source},
+                data_version=dg.DataVersion(version),
+            )
     except NotEnoughMailError as too_little:
         record_nothing(context, f"no model for {day}: {too_little}", source)
-        return
-    yield dg.MaterializeResult(
-        value=model,
-        metadata={
-            **describe_model(model, list(window), picture),
-            "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
-            "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
-        },
-        tags={SOURCE_TAG: source},
-        data_version=dg.DataVersion(version),
-    )
 
 
 @daily_asset(

@@ -184,13 +184,14 @@ class ModelRegistry:
         with self._guard("looking for a training run"):
             client = self._client
             experiment = client.get_experiment_by_name(self._settings.experiment)
-            runs = client.search_runs(
+            found = client.search_runs(
                 [experiment.experiment_id] if experiment else [],
                 f"tags.{TRAINING_DATE} = '{training_date}' and tags.{DATA_VERSION} = '{data_version}' "
                 "and attributes.status = 'FINISHED'",
                 order_by=["attributes.start_time DESC"],
-                max_results=1,
+                max_results=10,
             )
+        runs = [run for run in found if MODEL_URI in run.data.tags]  # one that was half logged has none
         if not runs:
             raise TrackingError(
                 f"MLflow has no finished run train-{training_date} of the stored model; "

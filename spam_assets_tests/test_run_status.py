@@ -29,14 +29,13 @@ def list_statuses(home: Home, day: str) -> list[str]:
 
 def test_a_step_that_fails_or_cannot_be_stored_fails_its_run_and_one_that_succeeds_finishes_it(home: Home) -> None:
     day = DAYS[0]
-    in_the_way = home.storage / "trained_model"
-    in_the_way.parent.mkdir()
-    in_the_way.write_text("a file where the folder of models should be")
+    in_the_way = home.storage / "trained_model" / f"{day}.npz"
+    in_the_way.mkdir(parents=True)
     not_stored = home.run("run", "--date", day)
     assert not_stored.returncode == 1
     assert "cannot be written" in not_stored.stdout
     assert list_statuses(home, day) == [RUN_FAILED]
-    in_the_way.unlink()
+    in_the_way.rmdir()
 
     artifacts = home.settings.artifact_folder
     artifacts.rename(home.folder / "away")
@@ -103,7 +102,7 @@ def test_a_cancelled_and_a_killed_step_are_killed_and_the_retry_that_succeeds_is
         assert cancelled.data.tags["dagster_run_id"] == dagster_run
         assert list_statuses(home, cancelled.data.tags["training_date"]) == [RUN_KILLED]
 
-        second = launch(dev, **{"dagster/max_retries": "1"})
+        second = launch(dev, **{"dagster/max_retries": "1", "dagster/retry_strategy": "ALL_STEPS"})  # as the sensors do
         with training_held(home) as killed:
             assert kill_workers(dev) == 1
         day = killed.data.tags["training_date"]

@@ -36,6 +36,7 @@ from spam_assets.views.metadata import (
     describe_challenger,
     describe_columns,
     describe_features,
+    describe_history,
     describe_landed_day,
     describe_mail,
     describe_model,
@@ -186,19 +187,18 @@ def trained_model(
             version = fingerprint_model(model)
             picture = draw_evaluation(model, day)
             mlflow.log_training(run, day, model, version, settings, versions, picture)
+            yield dg.MaterializeResult(  # here, so that the MLflow run ends when Dagster has stored the model
+                value=model,
+                metadata={
+                    **describe_model(model, list(window), picture),
+                    "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
+                    "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
+                },
+                tags={SOURCE_TAG: source},
+                data_version=dg.DataVersion(version),
+            )
     except NotEnoughMailError as too_little:
         record_nothing(context, f"no model for {day}: {too_little}", source)
-        return
-    yield dg.MaterializeResult(
-        value=model,
-        metadata={
-            **describe_model(model, list(window), picture),
-            "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
-            "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
-        },
-        tags={SOURCE_TAG: source},
-        data_version=dg.DataVersion(version),
-    )
 
 
 @daily_asset(
@@ -224,11 +224,15 @@ def registered_model(
         dated = registry.load_dated(candidate) if candidate is not None else None
         after, judged = judge_day(before, dated, training_windows.ending(day))
         registry.carry_out_verdicts(before, after, judged)
+        standing = registry.standing()
     if not judged:
         record_nothing(context, f"no model was trained for {day}, and none waits to be judged again")
         return
     yield dg.MaterializeResult(
-        metadata=describe_verdicts(judged, before.champion),
+        metadata={
+            **describe_verdicts(judged, before.champion),
+            **describe_history(standing),
+        },
         data_version=dg.DataVersion(candidate.data_version if candidate else "judged-again"),
     )
 

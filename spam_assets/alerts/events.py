@@ -42,16 +42,60 @@ def describe_run_failure(
 
 
 def describe_decision_alert(
-    day: str, version: int, *, promoted: bool, reason: str, dagster_url: str | None = None
+    day: str,
+    version: int,
+    *,
+    promoted: bool,
+    reason: str,
+    dagster_url: str | None = None,
+    held: bool = False,
+    manual_change: int = 0,
 ) -> Alert:
-    """Describe that a candidate became the champion, or that it was refused, and why."""
+    """Describe that a candidate became the champion, or that it was refused, and why.
+
+    Args:
+        day: The candidate's training date.
+        version: Its version.
+        promoted: Whether it serves.
+        reason: One sentence.
+        dagster_url: Where the Dagster UI is, for the link.
+        held: Whether it would serve, had nobody pinned the champion.
+        manual_change: Number of the last change by hand before it: after one, the same decision is news again.
+    """
+    became = "is the new champion" if promoted else "was refused"
+    if held:
+        became = "would be the new champion, but the present one is pinned"
+    what = "promoted" if promoted else "held" if held else "refused"
     return Alert(
         kind="champion_promoted" if promoted else "champion_refused",
-        title=f"Model version {version}, trained for {day}, {'is the new champion' if promoted else 'was refused'}",
+        title=f"Model version {version}, trained for {day}, {became}",
         day=day,
         reason=reason,
         link=_asset_link(dagster_url, "registered_model", day),
-        key=f"champion_{'promoted' if promoted else 'refused'}:{day}:{version}",
+        key=f"champion_{what}:{day}:{version}" + (f":{manual_change}" if manual_change else ""),
+    )
+
+
+def describe_manual_change(
+    number: int, what: str, who: str, why: str, *, moves_champion: bool, dagster_url: str | None = None
+) -> Alert:
+    """Describe what a person, or somebody outside of this project, changed about who serves.
+
+    Args:
+        number: Of the change in the history.
+        what: What it did, in a few words.
+        who: ``person``, ``rollback`` or ``outside``.
+        why: The reason that was given.
+        moves_champion: Whether another version serves now.
+        dagster_url: Where the Dagster UI is, for the link.
+    """
+    return Alert(
+        kind="champion_promoted" if moves_champion else "champion_refused",
+        title=f"Changed by hand ({who}): {what}",
+        day=None,
+        reason=why,
+        link=_asset_link(dagster_url, "registered_model", None),
+        key=f"champion_changed:{number}",
     )
 
 

@@ -1,4 +1,4 @@
-"""`spam-assets models`, `promote` and `rollback`: the registered versions, and which of them serves."""
+"""`spam-assets models`: the registered versions, which of them serves, and the history of that."""
 
 from math import nan
 from typing import TYPE_CHECKING, Annotated
@@ -7,40 +7,63 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.console import CommandError, out, parse_day
 from spam_assets.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from spam_assets.registry.registered_models import RegisteredVersion
+    from spam_assets.registry.alias_changes import Standing
+    from spam_assets.registry.registered_models import ModelRegistry, RegisteredVersion
 
 commands = typer.Typer()
 
 
-@commands.command(epilog="Example: spam-assets models")
-def models() -> None:
+@commands.command(epilog="Example: spam-assets models --history")
+def models(
+    history: Annotated[bool, typer.Option("--history", help="Every change: when, from, to, who, why.")] = False,
+    on: Annotated[str | None, typer.Option(help="Which version served on this day, by the clock, in UTC.")] = None,
+) -> None:
     """The registered versions of spam-classifier: training dates, figures, what the gate said, aliases."""
     from spam_assets.registry.registered_models import ModelRegistry
 
     registry = ModelRegistry(load_settings())
+    if on is not None:
+        _print_services(registry, parse_day(on, "--on"))
+    elif history:
+        _print_history(registry.standing())
+    else:
+        _print_versions(registry)
+
+
+def _print_versions(registry: "ModelRegistry") -> None:
     versions = registry.versions()
     if not versions:
         raise CommandError("no model is registered yet; run spam-assets demo, or run and backfill on your own mail")
+    standing = registry.standing()
     table = Table("version", "trained for", "caught", "lost", "(1-ROCA)%", "gate", "aliases")
     for version in versions:
         daily, held_out = registry.figures_of(version.run_id)
         table.add_row(
             str(version.version), version.training_date, *count_held_out(held_out),
-            f"{daily.get('one_minus_roca_percent', nan):.3f}", version.verdict or "-", ", ".join(version.aliases),
+            f"{daily.get('one_minus_roca_percent', nan):.3f}",
+            "barred" if version.barred else version.verdict or "-", ", ".join(_list_marks(version, standing)),
         )  # fmt: skip
     out.print(table)
     out.print(
         "Caught spam and lost ham: by this very model, of mail that no model learns. (1-ROCA)%: of the daily "
         "protocol, in which each day of the window was scored by what the days before it had taught."
     )
+    if standing.pin is not None:
+        out.print(
+            f"The champion is pinned since {standing.pin.at} ({escape(standing.pin.why)}); "
+            "the gate moves nothing until spam-assets unpin.",
+            soft_wrap=True,
+        )
     for version in versions:
-        if version.reason and version.aliases:
+        if version.barred:
+            out.print(f"version {version.version} is barred: {escape(version.barred)}", soft_wrap=True)
+        elif version.reason and version.aliases:
             out.print(f"version {version.version}: {escape(version.reason)}", soft_wrap=True)
 
 
@@ -53,35 +76,35 @@ def count_held_out(figures: "Mapping[str, float]") -> tuple[str, str]:
     return f"{caught:.0f}/{spam:.0f}", f"{lost:.0f}/{messages - spam:.0f}"
 
 
-@commands.command(epilog="Example: spam-assets promote 12")
-def promote(
-    version: Annotated[int, typer.Argument(help="Version of spam-classifier, see spam-assets models.")],
-) -> None:
-    """Make a version the champion, whatever the rule says; the champion so far becomes `previous`."""
-    from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
-
-    registry = ModelRegistry(load_settings())
-    known = {candidate.version: candidate for candidate in registry.versions()}
-    if version not in known:
-        raise CommandError(f"there is no version {version} of spam-classifier; spam-assets models lists them")
-    with registry.changing():
-        registry.carry_out(known[version], registry.aliased(CHAMPION), promote=True)
-    _print_champion(known[version])
+def _list_marks(version: "RegisteredVersion", standing: "Standing") -> list[str]:
+    is_pinned = standing.pin is not None and "champion" in version.aliases
+    return [*version.aliases, *(["pinned"] if is_pinned else [])]
 
 
-@commands.command(epilog="Example: spam-assets rollback")
-def rollback() -> None:
-    """Put the previous champion back; doing it twice returns to where you were."""
-    from spam_assets.registry.registered_models import CHAMPION, PREVIOUS, ModelRegistry
+def _print_history(standing: "Standing") -> None:
+    from spam_assets.registry.alias_changes import tell_change
 
-    registry = ModelRegistry(load_settings())
-    with registry.changing():
-        previous = registry.aliased(PREVIOUS)
-        if previous is None:
-            raise CommandError("there is no previous champion to go back to; spam-assets promote VERSION names one")
-        registry.carry_out(previous, registry.aliased(CHAMPION), promote=True)
-    _print_champion(previous)
+    if not standing.changes:
+        raise CommandError("nothing was ever promoted or refused; run spam-assets demo, or run and backfill your mail")
+    table = Table("number", "when (UTC)", "what", "who", "why")
+    for change in standing.changes:
+        when = change.at.partition("+")[0].replace("T", " ")
+        table.add_row(str(change.number), when, escape(tell_change(change)), change.who, escape(change.why))
+    out.print(table)
 
 
-def _print_champion(version: "RegisteredVersion") -> None:
-    out.print(f"champion is now version {version.version}, trained for {version.training_date}")
+def _print_services(registry: "ModelRegistry", day: str) -> None:
+    from spam_assets.registry.alias_changes import find_services_on
+
+    dates = {version.version: version.training_date for version in registry.versions()}
+    services = find_services_on(registry.standing().changes, day)
+    if not services:
+        raise CommandError(f"no version served on {day}, as far as the history goes; see spam-assets models --history")
+    for service in services:
+        until = f" until {service.until}" if service.until else ""
+        trained = f"trained for {dates[service.version]}" if service.version in dates else "deleted since"
+        out.print(
+            f"version {service.version}, {trained}, served from {service.since}{until} "
+            f"({service.change.who}: {escape(service.change.why)})",
+            soft_wrap=True,
+        )

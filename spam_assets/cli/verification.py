@@ -7,6 +7,7 @@ import dagster as dg
 from spam_assets.engine.day_records import read_day_records
 from spam_assets.io_managers.daily_files import DailyFileIOManager, StorageError
 from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.registry.alias_changes import tell_change
 from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.resources import open_stores
 from spam_assets.settings import Settings
@@ -37,6 +38,12 @@ def find_faults(settings: Settings, instance: dg.DagsterInstance, report: Report
         if found != records[asset][day].data_version:
             yield f"{asset} of {day} is not what Dagster recorded; materialize {asset} for {day} again"
     registry = ModelRegistry(settings)
+    unfinished = registry.standing().unfinished
+    if unfinished is not None:
+        yield (
+            f"change {unfinished.number} of the aliases ({tell_change(unfinished)}) was begun and not carried out; "
+            "the next run of registered_model finishes it"
+        )
     champion = registry.aliased(CHAMPION)
     if champion is not None and fingerprint_model(registry.load_model(champion)) != champion.data_version:
         yield f"the champion, version {champion.version}, is not what was registered; promote another version"

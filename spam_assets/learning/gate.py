@@ -27,7 +27,7 @@ from spam_assets.learning.features import MailFeatures
 from spam_assets.learning.gate_settings import GateSettings
 from spam_assets.learning.losses import Loss, find_less_separation, find_losses, is_behind
 
-Verdict = Literal["promote", "refuse", "wait"]
+Verdict = Literal["promote", "refuse", "wait", "hold"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Decision:
     """What becomes of a candidate.
 
     Attributes:
-        verdict: ``promote``, ``refuse`` or ``wait``.
+        verdict: ``promote``, ``refuse`` or ``wait``; ``hold`` where it would be promoted if a person had not pinned the
+            champion.
         reason: One sentence with the number and what it was held against.
         is_best: Whether it is the best from now on, which later candidates are held against.
     """
@@ -68,6 +69,8 @@ def judge_candidate(
         settings: See ``GateSettings``.
     """
     settings = settings or GateSettings()
+    if candidate.barred:
+        return Decision("refuse", f"barred by a person: {candidate.barred}")
     if champion is not None and candidate.training_date < champion.training_date:
         reason = (
             f"trained for {candidate.training_date}, the champion for {champion.training_date}: "

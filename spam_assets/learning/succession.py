@@ -19,11 +19,13 @@ class Succession:
         champion: It serves; None at first.
         best: The best champion of the last year, maybe the present one.
         waiting: Candidates that are neither promoted nor refused yet; all are newer than the champion.
+        pin: What a person said when pinning the champion; empty if it is not pinned.
     """
 
     champion: DatedModel | None = None
     best: DatedModel | None = None
     waiting: tuple[DatedModel, ...] = ()
+    pin: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ def judge_day(
     settings: GateSettings | None = None,
 ) -> tuple[Succession, tuple[Judged, ...]]:
     """Judge a day's candidate, if it has one, and those that wait, newest first until one is promoted.
+
+    A pinned champion stays: who would be promoted is held, and may be when the champion is no longer pinned.
 
     Args:
         before: The models as they stand.
@@ -65,6 +69,10 @@ def judge_day(
     still_waiting = [one for one in before.waiting if one.training_date > last_day]  # an older day that runs again
     for one in sorted(candidates, key=lambda dated: dated.training_date, reverse=True):
         decision = judge_candidate(one, before.champion, before.best, mail, settings)
+        if decision.verdict == "promote" and before.pin:
+            reason = f"would be promoted ({decision.reason}), but the champion is pinned: {before.pin}"
+            judged.append(Judged(one, Decision("hold", reason)))
+            return replace(before, waiting=(*still_waiting, one)), tuple(judged)
         judged.append(Judged(one, decision))
         if decision.verdict == "wait":
             still_waiting.append(one)

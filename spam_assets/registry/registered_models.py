@@ -1,6 +1,7 @@
 """The registered model `spam-classifier`: its versions, and the aliases that say which of them serves.
 
-Not here: which model deserves an alias; that rule is `learning.gate`.
+Not here: which model deserves an alias; that rule is `learning.gate`. Nor how a change is written so that none is
+lost; that is `registry.alias_history`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spam_assets.engine.locks import hold_lock
+from spam_assets.registry.alias_changes import CHALLENGER as CHALLENGER
+from spam_assets.registry.alias_changes import CHAMPION as CHAMPION
+from spam_assets.registry.alias_changes import PREVIOUS as PREVIOUS
+from spam_assets.registry.alias_changes import AliasMove, Change, Standing, Who
+from spam_assets.registry.alias_history import BARRED, BEST, PROMOTED, AliasHistory
 from spam_assets.registry.logged_model import MODEL_FILE
 from spam_assets.registry.store import (
     DAILY_PROTOCOL,
@@ -22,6 +28,7 @@ from spam_assets.registry.store import (
     prepare_tracking_store,
     secret_kept,
 )
+from spam_assets.registry.version_notes import REASON, VERDICT, describe_lineage, list_lineage_tags, write_verdict
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,17 +42,8 @@ if TYPE_CHECKING:
     from spam_assets.learning.succession import Judged, Succession
 
 MODEL_NAME = "spam-classifier"
-CHAMPION = "champion"
-PREVIOUS = "previous"
-CHALLENGER = "challenger"
-PROMOTED = "promoted"
-"""Tag of versions that were champion at some time."""
-VERDICT = "gate_verdict"
-"""Tag: what the gate said last of a version, one of `learning.gate.Verdict`."""
-REASON = "gate_reason"
-BEST = "best_version"
-"""Tag of the registered model: the best champion until now, which later candidates are held against."""
 WAITS = "wait"
+HELD = "hold"
 MODELS_IN_MEMORY = 6
 
 
@@ -61,6 +59,7 @@ class RegisteredVersion:
     was_champion: bool = False
     verdict: str = ""
     reason: str = ""
+    barred: str = ""
 
 
 class ModelRegistry:
@@ -78,6 +77,10 @@ class ModelRegistry:
         prepare_tracking_store(self._settings)
         mlflow.set_tracking_uri(self._settings.tracking_uri)  # MLflow resolves `models:/` URIs in its global store only
         return MlflowClient(self._settings.tracking_uri)
+
+    @cached_property
+    def _history(self) -> AliasHistory:
+        return AliasHistory(self._client, MODEL_NAME)
 
     def versions(self) -> list[RegisteredVersion]:
         """Return all versions, oldest first, with their aliases."""
@@ -123,10 +126,16 @@ class ModelRegistry:
                 raise
 
     def waiting(self) -> list[RegisteredVersion]:
-        """Return the candidates, not older than the champion, that are neither promoted nor refused."""
+        """Return the candidates, not older than the champion, that are neither promoted nor refused.
+
+        Of those that only a pin kept from being promoted, the newest.
+        """
         champion = self.aliased(CHAMPION)
         with self._guard("reading the versions that wait"):
-            found = self._client.search_model_versions(f"name = '{MODEL_NAME}' and tags.{VERDICT} = '{WAITS}'")
+            found = list(self._client.search_model_versions(f"name = '{MODEL_NAME}' and tags.{VERDICT} = '{WAITS}'"))
+            held = self._client.search_model_versions(f"name = '{MODEL_NAME}' and tags.{VERDICT} = '{HELD}'")
+        if held:
+            found.append(max(held, key=lambda version: (version.tags.get(TRAINING_DATE, ""), int(version.version))))
         versions = sorted((_describe_version(version, {}) for version in found), key=lambda version: version.version)
         newest = {version.training_date: version for version in versions}  # trained again, a date has one candidate
         return [version for day, version in newest.items() if champion is None or day >= champion.training_date]
@@ -176,13 +185,14 @@ class ModelRegistry:
         with self._guard("looking for a training run"):
             client = self._client
             experiment = client.get_experiment_by_name(self._settings.experiment)
-            runs = client.search_runs(
+            found = client.search_runs(
                 [experiment.experiment_id] if experiment else [],
                 f"tags.{TRAINING_DATE} = '{training_date}' and tags.{DATA_VERSION} = '{data_version}' "
                 "and attributes.status = 'FINISHED'",
                 order_by=["attributes.start_time DESC"],
-                max_results=1,
+                max_results=10,
             )
+        runs = [run for run in found if MODEL_URI in run.data.tags]  # one that was half logged has none
         if not runs:
             raise TrackingError(
                 f"MLflow has no finished run train-{training_date} of the stored model; "
@@ -209,7 +219,8 @@ class ModelRegistry:
                 MODEL_NAME,
                 uri,
                 run_id=run.info.run_id,
-                tags={TRAINING_DATE: training_date, DATA_VERSION: data_version},
+                tags={TRAINING_DATE: training_date, DATA_VERSION: data_version, **list_lineage_tags(run)},
+                description=describe_lineage(run),
                 model_id=uri.removeprefix("models:/"),  # a server refuses the URI without it
             )
             try:
@@ -235,80 +246,136 @@ class ModelRegistry:
         with self._guard("noting what the gate said"):
             if is_first_only and VERDICT in self._client.get_model_version(MODEL_NAME, str(version)).tags:
                 return  # a day that runs again after newer ones were judged learns nothing new about its model
-            for name, value in ((VERDICT, decision.verdict), (REASON, decision.reason)):
-                self._client.set_model_version_tag(MODEL_NAME, str(version), name, value)
-
-    def note_best(self, version: int) -> None:
-        """Note that later candidates are held against this version."""
-        with self._guard("noting the best version"):
-            self._client.set_registered_model_tag(MODEL_NAME, BEST, str(version))
+            write_verdict(self._client, MODEL_NAME, version, decision.verdict, decision.reason)
 
     def load_dated(self, version: RegisteredVersion) -> "DatedModel":
         """Return a version's model, read from where it is stored, with its date and number."""
         from spam_assets.learning.dated_model import DatedModel
 
-        return DatedModel(version.training_date, self.load_model(version), version.version)
+        return DatedModel(version.training_date, self.load_model(version), version.version, version.barred)
 
     def load_succession(self) -> "Succession":
-        """Return the models that the gate knows: the champion, the best one, and those that wait."""
+        """Return the models that the gate knows: the champion, the best one, and those that wait; and the pin."""
         from spam_assets.learning.succession import Succession
 
         champion, best = self.aliased(CHAMPION), self.best()
+        pin = self.standing().pin
         return Succession(
             self.load_dated(champion) if champion else None,
             self.load_dated(best) if best else None,
             tuple(map(self.load_dated, self.waiting())),
+            pin.why if pin else "",
         )
 
-    def carry_out_verdicts(self, before: "Succession", after: "Succession", judged: "Sequence[Judged]") -> None:
-        """Note what the gate said of each candidate, and move the aliases as it decided.
+    def carry_out_verdicts(
+        self, before: "Succession", after: "Succession", judged: "Sequence[Judged]"
+    ) -> Change | None:
+        """Note what the gate said of each candidate, and move the aliases as it decided; return how they moved.
 
         A promoted candidate becomes champion and the old one `previous`; the newest of the others becomes
         `challenger` if it is not older than the champion.
         """
         champion = after.champion
+        succeeds = champion is not None and (before.champion is None or champion.version != before.champion.version)
         for one in judged:
+            if succeeds and champion is not None and one.candidate.version == champion.version:
+                continue  # noted with the change itself: else, after a crash between, it would never be judged again
             is_not_newer = before.champion is not None and one.candidate.training_date <= before.champion.training_date
             self.note_verdict(_number(one.candidate), one.decision, is_first_only=is_not_newer)
-        if champion is not None and (before.champion is None or champion.version != before.champion.version):
-            self._succeed(_number(champion), _number(before.champion) if before.champion else None)
-        if after.best is not None and (before.best is None or after.best.version != before.best.version):
-            self.note_best(_number(after.best))
-        others = [one.candidate for one in judged if not one.decision.promote]
-        newest = max(others, key=lambda dated: dated.training_date, default=None)
-        if newest is not None and (champion is None or newest.training_date >= champion.training_date):
-            self.point(CHALLENGER, _number(newest))
+        wanted: dict[str, int] = {}
+        why = ""
+        others = [one for one in judged if not one.decision.promote]
+        newest = max(others, key=lambda one: one.candidate.training_date, default=None)
+        if newest is not None and (champion is None or newest.candidate.training_date >= champion.training_date):
+            wanted[CHALLENGER] = _number(newest.candidate)
+            why = f"{newest.decision.verdict}: {newest.decision.reason}"
+        if succeeds and champion is not None:
+            wanted |= _succeed(_number(champion), before.champion.version if before.champion else None)
+            why = next((one.decision.reason for one in judged if one.decision.promote), "")
+        best = after.best.version if after.best is not None else None
+        if before.best is not None and best == before.best.version:
+            best = None
+        return self.change("gate", why, wanted, best=best)
 
-    def carry_out(self, candidate: RegisteredVersion, champion: RegisteredVersion | None, *, promote: bool) -> None:
-        """Move the aliases as decided.
+    def carry_out(
+        self,
+        candidate: RegisteredVersion,
+        champion: RegisteredVersion | None,
+        *,
+        promote: bool,
+        who: Who = "person",
+        why: str = "",
+        pins: bool | None = None,
+    ) -> Change | None:
+        """Move the aliases as a person decided.
 
         A promoted candidate becomes champion and the old one `previous`; one that is not, and is newer than the
         champion, becomes `challenger`.
         """
-        if champion is not None and candidate.version == champion.version:
-            return
+        is_champion = champion is not None and candidate.version == champion.version
         if promote:
-            self._succeed(candidate.version, champion.version if champion else None)
-            self.note_best(candidate.version)  # a person says what later candidates are held against
-        elif champion is None or candidate.training_date > champion.training_date:
-            self.point(CHALLENGER, candidate.version)
+            wanted = {} if is_champion else _succeed(candidate.version, champion.version if champion else None)
+            best = None if is_champion and not pins else candidate.version  # a person says what later ones are held to
+            return self.change(who, why, wanted, pins=pins, best=best)
+        if champion is None or candidate.training_date > champion.training_date:
+            return self.change(who, why, {CHALLENGER: candidate.version})
+        return None
 
-    def _succeed(self, version: int, old: int | None) -> None:
-        """Make a version the champion, and the old one, if there is one, `previous`."""
-        if old is not None:
-            self.point(PREVIOUS, old)
-        with self._guard("noting a champion"):
-            self._client.set_model_version_tag(MODEL_NAME, str(version), PROMOTED, "true")
-        self.point(CHAMPION, version)
+    def change(
+        self,
+        who: Who,
+        why: str,
+        wanted: Mapping[str, int],
+        *,
+        pins: bool | None = None,
+        bars: int | None = None,
+        unbars: int | None = None,
+        best: int | None = None,
+    ) -> Change | None:
+        """Write a change into the history and carry it out; None where everything is so already.
+
+        Args:
+            who: See ``Change``, as for the rest.
+            why: One sentence.
+            wanted: Alias to version.
+            pins: Whether the champion is pinned from now on.
+            bars: Version that may not serve from now on.
+            unbars: Version that may serve again.
+            best: Version that later candidates are held against from now on.
+
+        Raises:
+            TrackingError: somebody else changed the aliases at the same moment.
+        """
+        with self._guard("moving aliases"):
+            standing = self._history.read()
+            moves = tuple(
+                AliasMove(alias, standing.aliases.get(alias), version)
+                for alias, version in wanted.items()
+                if standing.aliases.get(alias) != version
+            )
+            change = Change(who, why, moves, pins, bars, unbars, best)
+            if change == Change(who, why):
+                return None
+            return self._history.make(standing, change)
+
+    def standing(self) -> Standing:
+        """Return the aliases and the whole history of their changes."""
+        with self._guard("reading the history"):
+            return self._history.read()
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Keep other processes of this home folder from changing versions and aliases meanwhile."""
+        """Keep other processes of this home folder from changing versions and aliases meanwhile.
+
+        First, what a crash left half done is finished, and what was moved without this project is written down.
+        """
         with hold_lock(self._settings, "registry"):
+            with self._guard("reading the history"):
+                self._history.repair()
             yield
 
     def point(self, alias: str, version: int) -> None:
-        """Point an alias to a version."""
+        """Point an alias to a version, as MLflow's own UI does: the history hears of it later."""
         with self._guard(f"moving alias {alias}"):
             self._client.set_registered_model_alias(MODEL_NAME, alias, str(version))
 
@@ -335,6 +402,11 @@ def _number(dated: "DatedModel") -> int:
     return dated.version
 
 
+def _succeed(version: int, old: int | None) -> dict[str, int]:
+    """Return the aliases of a new champion, and of the old one, if there is one."""
+    return {**({PREVIOUS: old} if old is not None else {}), CHAMPION: version}
+
+
 def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:
     number = int(version.version)
     return RegisteredVersion(
@@ -346,4 +418,5 @@ def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]])
         PROMOTED in version.tags,
         version.tags.get(VERDICT, ""),
         version.tags.get(REASON, ""),
+        version.tags.get(BARRED, ""),
     )

@@ -3,15 +3,17 @@
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from math import isnan
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from spam_assets.engine.locks import hold_lock
+from spam_assets.engine.locks import build_lock
+from spam_assets.engine.step_outcomes import find_outcome, is_being_cancelled
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.registry.logged_model import find_version, log_model
 from spam_assets.registry.store import (
@@ -31,8 +33,9 @@ with warnings.catch_warnings():
     from dagster_mlflow.resources import MlFlow
 
 if TYPE_CHECKING:
+    from filelock import FileLock
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment
+    from mlflow.entities import Experiment, Run
 
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.training import TrainingSettings
@@ -41,6 +44,7 @@ RUN_FINISHED = "FINISHED"
 RUN_FAILED = "FAILED"
 RUN_KILLED = "KILLED"
 RUN_OPEN = "RUNNING"
+TRAINED_ASSET = "trained_model"
 DAGSTER_RUN_ID = "dagster_run_id"
 """The tag by which dagster-mlflow finds runs."""
 RECORDED_PACKAGES = ("dagster", "mlflow", "numpy", "pandas", "scikit-learn", "spam-assets")
@@ -57,6 +61,8 @@ class TrainingMlFlow(MlFlow):
     settings: Settings
     experiment: "Experiment"
     tracking_client: "MlflowClient"
+    is_cancelled: Callable[[], bool]
+    _open_runs: "dict[str, FileLock]"
 
     @property
     def experiment_id(self) -> str:
@@ -65,18 +71,44 @@ class TrainingMlFlow(MlFlow):
 
     def _setup(self) -> None:
         """Open nothing yet; `training_run` does."""
+        self._open_runs = {}
 
     @contextmanager
     def training_run(self, day: str, nothing_trained: type[Exception]) -> Iterator[str]:
-        """Open the MLflow run `train-{day}`, yield its id, and end it as FINISHED or FAILED.
+        """Open the MLflow run `train-{day}`, yield its id, and end it with what became of the step.
 
-        When `nothing_trained` is raised inside, the run is removed again and the error goes on. A second training
-        of the same day, in another process of this home folder, waits for the first.
+        A step that yields its result inside goes on here when Dagster has stored it, and never when that failed. So
+        the run is FINISHED when the model is stored, FAILED when something failed, KILLED when a person cancelled the
+        Dagster run. When `nothing_trained` is raised inside, the run is removed again and the error goes on. A second
+        training of the same day, in another process of this home folder, waits for the first.
         """
-        with hold_lock(self.settings, f"train-{day}"):
-            yield from self._open_run(day, nothing_trained)
+        self.end_open_runs()  # of a step that is tried again in this process
+        lock = build_lock(self.settings, f"train-{day}")
+        lock.acquire()
+        try:
+            run_id = self._open_run(day)
+        except BaseException:
+            lock.release()
+            raise
+        self._open_runs[run_id] = lock
+        try:
+            yield run_id
+        except nothing_trained:
+            with secret_kept(self.tracking_uri, f"removing train-{day}"):
+                self.tracking_client.delete_run(run_id)
+            self._open_runs.pop(run_id).release()
+            raise
+        except BaseException:  # also when Dagster closes the step, because it could not store the result
+            self.end_open_runs()
+            raise
+        self._open_runs.pop(run_id)
+        try:
+            with secret_kept(self.tracking_uri, f"ending train-{day}"):
+                self.tracking_client.set_terminated(run_id, RUN_FINISHED)
+        finally:
+            lock.release()
 
-    def _open_run(self, day: str, nothing_trained: type[Exception]) -> Iterator[str]:
+    def _open_run(self, day: str) -> str:
         tags = {
             "mlflow.source.name": "spam_assets",
             DAGSTER_RUN_ID: self.dagster_run_id,
@@ -85,20 +117,15 @@ class TrainingMlFlow(MlFlow):
         }
         with secret_kept(self.tracking_uri, "opening a run"):
             run = self.tracking_client.create_run(self.experiment_id, run_name=f"train-{day}", tags=tags)
-        run_id: str = run.info.run_id
-        try:
-            yield run_id
-        except nothing_trained:
-            with secret_kept(self.tracking_uri, f"removing train-{day}"):
-                self.tracking_client.delete_run(run_id)
-            raise
-        except BaseException:
+        return str(run.info.run_id)
+
+    def end_open_runs(self) -> None:
+        """End the runs whose step did not come to its end: KILLED where a person cancelled it, else FAILED."""
+        for run_id in list(self._open_runs):
             # What went wrong first is what a person must hear of; `end_abandoned_runs` ends a run that is left open.
             with suppress(Exception):
-                self.tracking_client.set_terminated(run_id, RUN_FAILED)
-            raise
-        with secret_kept(self.tracking_uri, f"ending train-{day}"):
-            self.tracking_client.set_terminated(run_id, RUN_FINISHED)
+                self.tracking_client.set_terminated(run_id, RUN_KILLED if self.is_cancelled() else RUN_FAILED)
+            self._open_runs.pop(run_id).release()
 
     def log_training(
         self,
@@ -154,9 +181,10 @@ _runs_looked_after: set[str] = set()
 
 
 def end_abandoned_runs(settings: Settings, instance: dg.DagsterInstance, *, again: bool = False) -> None:
-    """End MLflow runs as KILLED whose Dagster run is over: a worker that died could not end its own.
+    """End MLflow runs whose Dagster run is over, with what became of the step: a worker that died could not.
 
-    A process looks once, unless told to look again.
+    FINISHED where Dagster has the model, FAILED where the step failed, else KILLED. A process looks once, unless told
+    to look again.
     """
     from mlflow import MlflowClient
 
@@ -172,7 +200,22 @@ def end_abandoned_runs(settings: Settings, instance: dg.DagsterInstance, *, agai
         for run in open_runs:
             dagster_run = instance.get_run_by_id(run.data.tags.get(DAGSTER_RUN_ID, ""))
             if dagster_run is not None and dagster_run.is_finished:
-                client.set_terminated(run.info.run_id, RUN_KILLED)
+                client.set_terminated(run.info.run_id, _judge_by_events(run, dagster_run, instance))
+
+
+def _judge_by_events(run: "Run", dagster_run: dg.DagsterRun, instance: dg.DagsterInstance) -> str:
+    """Return how an MLflow run ends that was left open, from the events of its Dagster run."""
+    outcome = find_outcome(
+        instance,
+        dagster_run.run_id,
+        TRAINED_ASSET,
+        run.data.tags.get(TRAINING_DATE, ""),
+        since_seconds=run.info.start_time / 1000,
+    )
+    # A step that Dagster has stored logged its model before.
+    if outcome == "stored" and MODEL_URI in run.data.tags:
+        return RUN_FINISHED
+    return RUN_FAILED if outcome == "failed" and dagster_run.status == dg.DagsterRunStatus.FAILURE else RUN_KILLED
 
 
 TRACKING_URI_VARIABLE = "SPAM_ASSETS_TRACKING_URI_IN_USE"
@@ -184,14 +227,18 @@ def build_mlflow_resource(settings: Settings) -> dg.ResourceDefinition:
     os.environ[TRACKING_URI_VARIABLE] = settings.tracking_uri
 
     @dg.resource(config_schema=mlflow_tracking.config_schema, description=TrainingMlFlow.__doc__)
-    def daily_mlflow_tracking(context: dg.InitResourceContext) -> TrainingMlFlow:
+    def daily_mlflow_tracking(context: dg.InitResourceContext) -> Iterator[TrainingMlFlow]:
         prepare_tracking_store(settings)
         with secret_kept(settings.tracking_uri, "opening the experiment"):
             mlflow = TrainingMlFlow(context)  # type: ignore[no-untyped-call]
         mlflow.settings = settings
+        mlflow.is_cancelled = partial(is_being_cancelled, context.instance, mlflow.dagster_run_id)
         if context.instance is not None:
             end_abandoned_runs(settings, context.instance)
-        return mlflow
+        try:
+            yield mlflow
+        finally:
+            mlflow.end_open_runs()
 
     return daily_mlflow_tracking.configured(
         {

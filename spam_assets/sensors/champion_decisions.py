@@ -1,10 +1,15 @@
-"""What was decided about candidates, as alerts: read from the materializations of `registered_model`."""
+"""What was decided about who serves, as alerts.
+
+The gate's decisions are read from the materializations of `registered_model`, those of people from the history that
+the registry keeps.
+"""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import dagster as dg
 
-from spam_assets.alerts.events import describe_decision_alert
+from spam_assets.alerts.events import describe_decision_alert, describe_manual_change
 from spam_assets.alerts.message import Alert
 from spam_assets.partitions import SETTINGS
 
@@ -50,10 +55,47 @@ def find_decisions(
             promoted=bool(values["promoted"]),
             reason=str(values["reason"]),
             dagster_url=SETTINGS.dagster_url,
+            held=values.get("verdict") == "hold",
+            manual_change=int(str(values.get("last_manual_change", 0))),
         )
         found.pop(record.run_id, None)
         found[record.run_id] = (record.storage_id, alert)
     return list(found.values()), last_seen
+
+
+def find_manual_changes(last_told: int | None) -> tuple[list[tuple[int, Alert]], int | None]:
+    """Return what to tell about changes that the gate did not make, oldest first.
+
+    Args:
+        last_told: Number of the last change that was told of; None at first, when what happened before is no news.
+
+    Returns:
+        Number and alert of each; and the newest number that was looked at, `last_told` while MLflow does not answer.
+    """
+    from spam_assets.registry.alias_changes import tell_change
+    from spam_assets.registry.registered_models import ModelRegistry
+
+    with suppress(Exception):  # other news must not wait for MLflow; a run that needs it says that it does not answer
+        standing = ModelRegistry(SETTINGS).standing()
+        if last_told is None:
+            return [], standing.last_number
+        found = [
+            (
+                change.number,
+                describe_manual_change(
+                    change.number,
+                    tell_change(change),
+                    change.who,
+                    change.why,
+                    moves_champion=change.champion_move is not None,
+                    dagster_url=SETTINGS.dagster_url,
+                ),
+            )
+            for change in standing.changes
+            if change.number > last_told and change.who != "gate"
+        ]
+        return found, standing.last_number
+    return [], last_told
 
 
 def _read_decisions(instance: dg.DagsterInstance, last_seen: int) -> Iterator[dg.EventLogRecord]:

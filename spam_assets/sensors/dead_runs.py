@@ -21,8 +21,7 @@ def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
 
 @described(dg.run_failure_sensor, name="abandoned_mlflow_runs", default_status=dg.DefaultSensorStatus.RUNNING)
 def abandoned_mlflow_runs_sensor(context: dg.RunFailureSensorContext) -> None:
-    """End the MLflow runs of a run that died instead of failing in a step."""
-    if not context.get_step_failure_events():
-        from spam_assets.registry.training_runs import end_abandoned_runs
+    """End the MLflow runs that a run left open: it died, or a full disk kept it from ending them."""
+    from spam_assets.registry.training_runs import end_abandoned_runs
 
-        end_abandoned_runs(SETTINGS, context.instance, again=True)
+    end_abandoned_runs(SETTINGS, context.instance, again=True)

@@ -33,12 +33,14 @@ if TYPE_CHECKING:
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.reporting import DayReport
     from spam_assets.learning.succession import Judged
+    from spam_assets.registry.alias_changes import Standing
     from spam_assets.registry.registered_models import RegisteredVersion
 
 BLOCKS = "\N{MIDDLE DOT}" + "".join(map(chr, range(0x2581, 0x2589)))
 PREVIEW_ROWS = 8
 PREVIEW_CHARACTERS = 80
 SUSPECTS_SHOWN = 20
+CHANGES_SHOWN = 10
 
 
 def describe_columns(names: Sequence[str]) -> dg.TableSchema:
@@ -229,8 +231,11 @@ def picture_metadata(svg: str, title: str) -> dg.MarkdownMetadataValue:
 
 
 def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | None") -> dict[str, Any]:
-    """Return what became of the candidates of a day and why: of the promoted one, if any, else of the newest."""
-    told = next((one for one in judged if one.decision.promote), judged[0])
+    """Return what became of the candidates of a day and why: of the promoted one, if any, else of the newest.
+
+    One that would be promoted if the champion were not pinned counts as promoted here.
+    """
+    told = next((one for one in judged if one.decision.verdict in ("promote", "hold")), judged[0])
     others = "\n".join(
         f"- version {one.candidate.version}, trained for {one.candidate.training_date}: {one.decision.verdict}, "
         f"{escape_markdown(one.decision.reason, characters=1000)}"
@@ -247,4 +252,22 @@ def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | None")
             f"version {champion.version}, trained for {champion.training_date}" if champion else "none"
         ),
         **({"other_candidates": dg.MetadataValue.md(others)} if others else {}),
+    }
+
+
+def describe_history(standing: "Standing") -> dict[str, Any]:
+    """Return the last changes of who serves as a table, newest first, and the pin if there is one."""
+    from spam_assets.registry.alias_changes import tell_change
+
+    lines = ["| when (UTC) | what | who | why |", "|---|---|---|---|"]
+    lines.extend(
+        f"| {change.at[:16].replace('T', ' ')} | {tell_change(change)} | {change.who} "
+        f"| {escape_markdown(change.why, characters=300)} |"
+        for change in list(reversed(standing.changes))[:CHANGES_SHOWN]
+    )
+    pin = standing.pin
+    return {
+        "history": dg.MetadataValue.md("\n".join(lines)),
+        "last_manual_change": standing.last_manual_number,
+        **({"pinned": f"since {pin.at}: {pin.why}"} if pin is not None else {}),
     }

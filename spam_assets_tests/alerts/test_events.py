@@ -5,6 +5,7 @@ import pytest
 from spam_assets.alerts.events import (
     describe_decision_alert,
     describe_landing_problem,
+    describe_manual_change,
     describe_missing_mail,
     describe_run_failure,
 )
@@ -53,6 +54,22 @@ def test_a_decision_says_version_day_and_reason(promoted: bool, kind: str, words
     assert alert.title == f"Model version 7, trained for {DAY}, {words}"
     assert alert.link == f"{DAGSTER}/assets/registered_model?view=partitions&partition={DAY}"
     assert alert.key == f"{kind}:{DAY}:7"
+
+
+def test_a_decision_that_a_pin_holds_back_says_so_and_is_news_again_after_a_change_by_hand() -> None:
+    held = describe_decision_alert(DAY, 7, promoted=False, held=True, reason="it would be promoted", manual_change=3)
+    assert held.kind == "champion_refused"
+    assert held.title == f"Model version 7, trained for {DAY}, would be the new champion, but the present one is pinned"
+    later = describe_decision_alert(DAY, 7, promoted=False, held=True, reason="it would be promoted", manual_change=9)
+    refused = describe_decision_alert(DAY, 7, promoted=False, reason="worse", manual_change=3)
+    assert len({held.key, later.key, refused.key}) == 3
+
+
+@pytest.mark.parametrize(("moves", "kind"), [(True, "champion_promoted"), (False, "champion_refused")])
+def test_a_change_by_hand_says_what_and_why(moves: bool, kind: str) -> None:
+    alert = describe_manual_change(4, "champion 5 to 3, pinned", "rollback", "loses ham", moves_champion=moves)
+    assert (alert.kind, alert.title) == (kind, "Changed by hand (rollback): champion 5 to 3, pinned")
+    assert (alert.reason, alert.key, alert.day) == ("loses ham", "champion_changed:4", None)
 
 
 def test_missing_mail_says_day_and_delay_and_stays_one_event_as_the_delay_grows() -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timezone
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -510,6 +510,37 @@ def test_promote_and_rollback_move_the_champion_and_back(call: Call) -> None:
     for expected in (champion, other, champion):
         assert f"version {expected}" in call("rollback").stdout
         assert aliases()["champion"] == expected
+
+
+def test_history_tells_who_served_and_why_and_pins_and_bars_are_shown(call: Call) -> None:
+    for arguments in (("promote", "2"), ("promote", "1", "--reason", "a person [knows] better"), ("rollback",)):
+        assert call(*arguments).returncode == 0
+    history = call("models", "--history", COLUMNS="300").stdout
+    assert re.search(r"│ champion \d to \d.* │ gate +│", history)
+    assert re.search(r"│ champion 2 to 1, .*pinned +│ person +│ a person \[knows\] better +│", history)
+    assert re.search(r"│ champion 1 to 2, .*pinned +│ rollback +│ rolled back by hand, no reason was given", history)
+    numbers = [int(number) for number in re.findall(r"^│ (\d+) ", history, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    served = call("models", "--on", datetime.now(timezone.utc).date().isoformat()).stdout
+    assert len(re.findall(r"^version \d, trained for 2024-01-\d\d, served from", served, re.MULTILINE)) >= 5
+    assert_fails_with(call("models", "--on", "2001-01-01"), "no version served on 2001-01-01")
+
+    shown = call("models", COLUMNS="300").stdout
+    assert re.search(r"│ champion.*, pinned +│$", shown, re.MULTILINE)
+    assert "The champion is pinned since" in shown
+    champion = re.search(r"^│ (\d+) .*champion", shown, re.MULTILINE)
+    assert champion is not None
+    assert_fails_with(call("bar", champion[1]), f"version {champion[1]} serves")
+    assert_fails_with(call("rollback", "--to", "99"), "there is no version 99")
+    barred = "1" if champion[1] != "1" else "2"
+    assert call("bar", barred, "--reason", "a broken export").returncode == 0
+    assert f"version {barred} is barred: a broken export" in call("models", COLUMNS="300").stdout
+    assert_fails_with(call("promote", barred), f"version {barred} is barred (a broken export)")
+    assert call("unbar", barred).returncode == 0
+    assert_fails_with(call("unbar", barred), f"version {barred} is not barred")
+    assert "no longer pinned" in call("unpin").stdout
+    assert_fails_with(call("unpin"), "the champion is not pinned")
+    assert "pinned since" not in call("models", COLUMNS="300").stdout
 
 
 # --- secrets ------------------------------------------------------------------------------------------------------

@@ -57,6 +57,38 @@ def test_a_candidate_that_waits_is_judged_again_the_next_day_without_a_new_one(m
     assert after.waiting == ()
 
 
+def test_a_pinned_champion_stays_and_who_would_be_promoted_is_held_until_it_is_no_longer_pinned(models):
+    pinned = Succession(models[19], models[19], (), pin="the new one loses newsletters")
+    after, judged = judge_day(pinned, models[20], mail_until(20))
+    assert (after.champion, after.best) == (models[19], models[19])
+    (held,) = judged
+    assert held.decision.verdict == "hold"
+    assert not held.decision.promote
+    assert "would be promoted (not worse: it catches" in held.decision.reason
+    assert held.decision.reason.endswith("but the champion is pinned: the new one loses newsletters")
+    assert after.waiting == (models[20],)
+    free, judged = judge_day(dataclasses.replace(after, pin=""), None, mail_until(21))
+    assert free.champion is models[20]
+    assert [one.decision.verdict for one in judged] == ["promote"]
+
+
+def test_what_a_pinned_champion_would_be_spared_anyway_is_refused_or_waits_as_ever(models):
+    pinned = Succession(models[19], models[19], (), pin="for good")
+    _, judged = judge_day(pinned, change(models[20], threshold=1.1), mail_until(20))
+    assert judged[0].decision.verdict == "refuse"
+    _, judged = judge_day(pinned, weaken(models[20]), mail_until(20))
+    assert judged[0].decision.verdict == "wait"
+
+
+def test_a_barred_candidate_is_refused_whatever_it_can(models):
+    before = Succession(models[19], models[19])
+    barred = dataclasses.replace(models[20], barred="it learnt a broken export")
+    after, judged = judge_day(before, barred, mail_until(20))
+    assert after == before
+    assert judged[0].decision.verdict == "refuse"
+    assert judged[0].decision.reason == "barred by a person: it learnt a broken export"
+
+
 def test_a_newer_candidate_that_is_promoted_ends_the_waiting_of_older_ones(models):
     waits = weaken(models[20])
     before, _ = judge_day(Succession(models[19], models[19]), waits, mail_until(20))

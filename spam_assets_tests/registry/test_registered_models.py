@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.learning.gate import Decision
 from spam_assets.learning.model import SpamModel
 from spam_assets.registry.registered_models import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, ModelRegistry
 from spam_assets.registry.store import TrackingError
@@ -65,6 +66,31 @@ def test_a_run_that_failed_is_no_source_of_a_version(
     mlflow.tracking_client.set_terminated(run.info.run_id, "FAILED")
     with pytest.raises(TrackingError, match="no finished run"):
         ModelRegistry(settings).register(DAYS[-1], version)
+
+
+def test_a_run_that_was_half_logged_is_no_source_of_a_version(settings: Settings, mlflow: TrainingMlFlow) -> None:
+    with mlflow.training_run(DAYS[0], ValueError) as run_id:
+        mlflow.tracking_client.set_tag(run_id, "data_version", "v")  # and not yet where its model is
+    with pytest.raises(TrackingError, match="no finished run"):
+        ModelRegistry(settings).register(DAYS[0], "v")
+
+
+def test_a_version_tells_where_it_comes_from_its_figures_and_what_the_gate_said(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel
+) -> None:
+    registry = ModelRegistry(settings)
+    version = registry.register(DAYS[-1], log(mlflow, DAYS[-1], model))
+    for reason in ("too little evidence", "it loses 3 of 40 ham"):
+        registry.note_verdict(version.version, Decision("refuse", reason))
+    found = registry._client.get_model_version(MODEL_NAME, str(version.version))
+    assert found.description.startswith(
+        f"Trained for {DAYS[-1]} on 3 days of mail, {DAYS[0]} to {DAYS[-1]}, in the run train-{DAYS[-1]}. "
+        "Each day scored before it was learnt: (1-ROCA)% "
+    )
+    assert found.description.endswith("\n\nThe gate said last: refuse: it loses 3 of 40 ham")
+    assert "too little" not in found.description
+    assert found.tags["window_first_day"] == DAYS[0]
+    assert float(found.tags["daily_protocol_messages"]) == model.evaluation.messages
 
 
 def test_aliases_follow_decisions_and_rolling_back_twice_returns(

@@ -1,19 +1,27 @@
 """Training runs in MLflow: each ends with what became of it, and holds what was trained."""
 
 import traceback
+from collections.abc import Iterator
+from typing import Any
 
+import dagster as dg
 import pytest
+from dagster._core.events import StepMaterializationData
+from dagster._core.execution.plan.objects import StepFailureData
 from mlflow import MlflowClient
 
+from spam_assets.engine.locks import build_lock
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.training import NotEnoughMailError
 from spam_assets.registry.store import TrackingError
-from spam_assets.registry.training_runs import TrainingMlFlow
+from spam_assets.registry.training_runs import RUN_FAILED, RUN_KILLED, TrainingMlFlow, end_abandoned_runs
 from spam_assets_tests.registry import DAYS, log, runs_of
+from spam_assets_tests.sensors.ticks import end_run, start_run
 
 
 def test_a_training_run_is_finished_and_holds_what_was_logged(mlflow: TrainingMlFlow, model: SpamModel) -> None:
     version = log(mlflow, DAYS[-1], model)
+    build_lock(mlflow.settings, f"train-{DAYS[-1]}").acquire(timeout=0)  # nobody holds it any more
     (run,) = runs_of(mlflow)
     assert (run.info.run_name, run.info.status) == (f"train-{DAYS[-1]}", "FINISHED")
     assert run.data.params["training_date"] == DAYS[-1]
@@ -51,6 +59,64 @@ def test_a_training_run_with_nothing_trained_is_removed(mlflow: TrainingMlFlow) 
     with pytest.raises(NotEnoughMailError), mlflow.training_run(DAYS[0], NotEnoughMailError):
         raise NotEnoughMailError("too little")
     assert runs_of(mlflow) == []
+
+
+def test_a_step_that_is_tried_again_in_its_process_fails_the_run_of_the_first_try(mlflow: TrainingMlFlow) -> None:
+    first = mlflow.training_run(DAYS[0], NotEnoughMailError)
+    first.__enter__()  # and its result could not be stored, and nobody has closed it yet
+    with mlflow.training_run(DAYS[0], NotEnoughMailError):
+        pass
+    assert sorted(run.info.status for run in runs_of(mlflow)) == ["FAILED", "FINISHED"]
+
+
+@pytest.mark.parametrize(("is_cancelled", "status"), [(True, RUN_KILLED), (False, RUN_FAILED)])
+def test_a_step_that_is_closed_before_its_end_is_killed_or_failed(
+    mlflow: TrainingMlFlow, is_cancelled: bool, status: str
+) -> None:
+    mlflow.is_cancelled = lambda: is_cancelled
+
+    def step() -> Iterator[str]:
+        with mlflow.training_run(DAYS[0], NotEnoughMailError):
+            yield "a model"
+
+    steps = step()
+    assert next(steps) == "a model"
+    assert runs_of(mlflow)[0].info.status == "RUNNING"
+    steps.close()
+    assert runs_of(mlflow)[0].info.status == status
+
+
+def report(instance: dg.DagsterInstance, run: dg.DagsterRun, kind: dg.DagsterEventType, **more: Any) -> None:
+    instance.report_dagster_event(dg.DagsterEvent(kind.value, run.job_name, **more), run.run_id)
+
+
+@pytest.mark.parametrize(
+    ("event", "is_whole", "status"),
+    [
+        ("stored", True, "FINISHED"),
+        ("stored", False, RUN_KILLED),
+        ("failed", True, RUN_FAILED),
+        (None, True, RUN_KILLED),
+    ],
+)
+def test_a_run_that_its_process_left_open_ends_as_its_step_did(
+    mlflow: TrainingMlFlow, instance: dg.DagsterInstance, event: str | None, is_whole: bool, status: str
+) -> None:
+    run = start_run(instance)
+    tags = {"dagster_run_id": run.run_id, "training_date": DAYS[0], **({"model_uri": "models:/m"} if is_whole else {})}
+    run_id = mlflow.tracking_client.create_run(mlflow.experiment_id, tags=tags).info.run_id
+    if event == "stored":
+        made = StepMaterializationData(dg.AssetMaterialization("trained_model", partition=DAYS[0]))
+        report(instance, run, dg.DagsterEventType.ASSET_MATERIALIZATION, event_specific_data=made)
+    elif event == "failed":
+        failure = StepFailureData(error=None, user_failure_data=None)
+        kind = dg.DagsterEventType.STEP_FAILURE
+        report(instance, run, kind, step_key="trained_model", event_specific_data=failure)
+    end_abandoned_runs(mlflow.settings, instance, again=True)
+    assert mlflow.tracking_client.get_run(run_id).info.status == "RUNNING", "its Dagster run goes on"
+    end_run(instance, run, dg.DagsterEventType.RUN_FAILURE)
+    end_abandoned_runs(mlflow.settings, instance, again=True)
+    assert mlflow.tracking_client.get_run(run_id).info.status == status
 
 
 def test_no_run_stays_active_in_the_process(mlflow: TrainingMlFlow, model: SpamModel) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from spam_assets.registry.registered_models import CHAMPION, MODEL_NAME, ModelRegistry
 from spam_assets.sensors import news_alerts
 from spam_assets_tests.conftest import day_text
 from spam_assets_tests.sensors.conftest import Told
@@ -31,6 +32,28 @@ def test_a_promotion_and_a_refusal_are_told_once_each(told: Told, instance: dg.D
     end_run(instance, run, SUCCEEDED)
     assert say(look_for_news(instance, result.cursor)) == "nothing to tell"
     assert len(told.texts) == 2
+
+
+def test_what_a_person_changed_is_told_once_with_the_reason_and_the_gates_own_changes_are_not(
+    told: Told, instance: dg.DagsterInstance
+) -> None:
+    registry = ModelRegistry(told.settings)
+    registry._client.create_registered_model(MODEL_NAME)
+    for _ in range(2):
+        registry._client.create_model_version(MODEL_NAME, "file:///nowhere")
+    registry.change("person", "of before anybody watched", {CHAMPION: 1})
+    cursor = look_for_news(instance, None).cursor
+    registry.change("gate", "not worse", {CHAMPION: 2})
+    registry.change("rollback", "it loses newsletters", {CHAMPION: 1}, pins=True)
+    told.webhook.answers = [(404, {})]
+    told.mail.answers = {"RCPT": [b"550 nobody"]}
+    failing = look_for_news(instance, cursor)
+    assert "HTTP 404" in say(failing)
+    told.webhook.requests.clear()
+    result = look_for_news(instance, failing.cursor)
+    (text,) = told.texts
+    assert "Changed by hand (rollback): champion 2 to 1, pinned\nReason: it loses newsletters" in text
+    assert say(look_for_news(instance, result.cursor)) == "nothing to tell"
 
 
 def test_decisions_that_could_not_be_told_are_told_later_and_no_other_twice(

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from spam_assets.mail.columns import COLUMN_DESCRIPTIONS, MAIL_COLUMNS
 from spam_assets.mail.mail_frame import build_mail_frame
+from spam_assets.registry.alias_changes import AliasMove, Change, Standing
 from spam_assets.views.metadata import (
     PREVIEW_CHARACTERS,
     PREVIEW_ROWS,
     describe_columns,
+    describe_history,
     describe_mail,
     escape_markdown,
     picture_metadata,
@@ -87,6 +89,24 @@ def test_mail_is_described_by_rows_and_spam_share() -> None:
     described = describe_mail(make_frame())
     assert (described["dagster/partition_row_count"], described["spam"], described["spam_share"]) == (20, 8, 0.4)
     assert describe_mail(make_frame()[:0])["spam_share"] == 0.0
+
+
+def test_the_history_is_a_table_of_the_last_changes_in_which_a_reason_forms_no_markup() -> None:
+    changes = [
+        Change(
+            "gate", f"reason {number}", (AliasMove("champion", number - 1, number),), number=number, at="2024-03-01T10"
+        )
+        for number in range(1, 15)
+    ]
+    pin = Change("person", "**a|b**", (), pins=True, number=15, at="2024-03-02T10:00:00+00:00")
+    described = describe_history(Standing({}, (*changes, pin), None, ()))
+    lines = str(described["history"].value).splitlines()
+    assert len(lines) == 2 + 10
+    assert lines[2].startswith("| 2024-03-02 10:00 | pinned | person | &#42;&#42;a&#124;b")
+    assert "champion 13 to 14" in lines[3]
+    assert described["pinned"] == "since 2024-03-02T10:00:00+00:00: **a|b**"
+    assert described["last_manual_change"] == 15
+    assert "pinned" not in describe_history(Standing({}, tuple(changes), None, ()))
 
 
 def test_every_column_of_the_schema_is_described() -> None:

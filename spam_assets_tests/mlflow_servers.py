@@ -1,0 +1,137 @@
+"""Real MLflow servers on this machine, on SQLite or on a real PostgreSQL, open or with users and passwords."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+ADMIN = ("admin", "admin-password-1234")
+USER = ("carol", "hunter2-hunter2-hunter2")
+SECONDS_TO_START = 120
+
+
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class MlflowServer:
+    """A server that answers.
+
+    Attributes:
+        url: Without credentials.
+        store: The folder where it keeps artifacts.
+    """
+
+    url: str
+    store: Path
+
+    @property
+    def url_with_password(self) -> str:
+        return self.url.replace("://", f"://{USER[0]}:{USER[1]}@")
+
+
+@contextmanager
+def serve_mlflow(folder: Path, backend: str | None = None, *, with_users: bool = False) -> Iterator[MlflowServer]:
+    """Run `mlflow server` with a backend store and an artifact store of its own; with users, only USER may come in."""
+    folder.mkdir(exist_ok=True)
+    port = find_free_port()
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
+        "--backend-store-uri", backend or f"sqlite:///{folder / 'server.db'}",
+        "--artifacts-destination", str(folder / "store"),
+    ]  # fmt: skip
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING_")}
+    if with_users:
+        (folder / "auth.ini").write_text(
+            "[mlflow]\ndefault_permission = READ\nauthorization_function = "
+            "mlflow.server.auth:authenticate_request_basic_auth\n"
+            f"database_uri = sqlite:///{folder / 'auth.db'}\n"
+            f"admin_username = {ADMIN[0]}\nadmin_password = {ADMIN[1]}\n"
+        )
+        command += ["--app-name", "basic-auth"]
+        environment |= {
+            "MLFLOW_AUTH_CONFIG_PATH": str(folder / "auth.ini"),
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": "of these tests",
+        }
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, env=environment, start_new_session=True
+        )  # fmt: skip
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_up(server, url, folder / "log")
+        if with_users:
+            user = {"username": USER[0], "password": USER[1]}
+            created = requests.post(f"{url}/api/2.0/mlflow/users/create", json=user, auth=ADMIN, timeout=60)
+            assert created.ok, created.text
+        yield MlflowServer(url, folder / "store")
+    finally:
+        os.killpg(server.pid, 9)
+        server.wait()
+
+
+def _wait_until_up(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline:
+        assert server.poll() is None, log.read_text()
+        try:
+            if requests.get(f"{url}/health", timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.2)
+    raise AssertionError(f"mlflow server does not answer: {log.read_text()}")
+
+
+def find_postgres_programs() -> Path | None:
+    """Return the folder with `initdb` and `pg_ctl`, which Debian keeps off the PATH; None where there is none."""
+    on_path = shutil.which("initdb")
+    if on_path is not None:
+        return Path(on_path).resolve().parent
+    return next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
+
+
+@contextmanager
+def serve_postgres() -> Iterator[str]:
+    """Run a PostgreSQL server in a folder of its own and yield the URI of its empty database, password included."""
+    programs = find_postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed here; Debian's package is `postgresql`")
+    password = "postgres-password-1234"
+    folder = Path(tempfile.mkdtemp(prefix="spam_assets_postgres_"))
+    secret = folder / "password"
+    secret.write_text(password)
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # it refuses to run as root
+        for path in (folder, secret):
+            shutil.chown(path, "postgres")
+        as_user = ["runuser", "-u", "postgres", "--"]
+    port, data = find_free_port(), folder / "data"
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*as_user, str(programs / program), "-D", str(data), *arguments]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    try:
+        run("initdb", "--auth=scram-sha-256", f"--pwfile={secret}", "--username=postgres", "--no-sync")
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+        run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            yield f"postgresql+psycopg2://postgres:{password}@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

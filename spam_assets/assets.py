@@ -35,6 +35,7 @@ from spam_assets.resources import MailHistory
 from spam_assets.views.metadata import (
     describe_challenger,
     describe_columns,
+    describe_exclusion,
     describe_features,
     describe_landed_day,
     describe_mail,
@@ -42,9 +43,10 @@ from spam_assets.views.metadata import (
     describe_removed_day,
     describe_report,
     describe_verdicts,
+    describe_window,
     describe_words,
 )
-from spam_assets.windows import TrainingWindows
+from spam_assets.windows import EXCLUDED, TrainingWindows
 
 
 def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -138,18 +140,23 @@ def validated_mail(context: dg.AssetExecutionContext, raw_mail: pd.DataFrame) ->
     code_version=FEATURES_VERSION,
 )
 def mail_features(
-    context: dg.AssetExecutionContext, validated_mail: pd.DataFrame
+    context: dg.AssetExecutionContext,
+    validated_mail: pd.DataFrame,
+    training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """The day's mail as sparse hashed features, computed once however many windows read them."""
     from spam_assets.learning.features import featurize_mail
 
     features = featurize_mail(validated_mail)
     version = fingerprint_features(features)
-    context.log_event(
-        dg.AssetObservation(training_window.key, partition=context.partition_key, tags={DATA_VERSION_TAG: version})
-    )
+    day = context.partition_key
+    why = training_windows.find_reasons().get(day)
+    in_windows = version if why is None else EXCLUDED
+    context.log_event(dg.AssetObservation(training_window.key, partition=day, tags={DATA_VERSION_TAG: in_windows}))
     yield dg.MaterializeResult(
-        value=features, metadata=describe_features(features), data_version=dg.DataVersion(version)
+        value=features,
+        metadata={**describe_features(features), **describe_exclusion(why)},
+        data_version=dg.DataVersion(version),
     )
 
 
@@ -193,6 +200,7 @@ def trained_model(
         value=model,
         metadata={
             **describe_model(model, list(window), picture),
+            **describe_window(window.excluded, window.without_file),
             "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
             "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
         },
@@ -222,7 +230,8 @@ def registered_model(
         candidate = registry.register(day, fingerprint_model(trained)) if trained is not None else None
         before = registry.load_succession()
         dated = registry.load_dated(candidate) if candidate is not None else None
-        after, judged = judge_day(before, dated, training_windows.ending(day))
+        window, excluded = training_windows.ending(day), training_windows.find_reasons()
+        after, judged = judge_day(before, dated, window, excluded=excluded)
         registry.carry_out_verdicts(before, after, judged)
     if not judged:
         record_nothing(context, f"no model was trained for {day}, and none waits to be judged again")
@@ -242,11 +251,16 @@ def champion_report(
     context: dg.AssetExecutionContext,
     mail_features: Any,  # MailFeatures, see registered_model
     registry: dg.ResourceParam[ModelRegistry],
+    training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """How the champion of the time did on the day, which it had not learnt."""
     from spam_assets.learning.reporting import report_day
 
     day = context.partition_key
+    why_excluded = training_windows.find_reasons().get(day)
+    if why_excluded is not None:
+        record_nothing(context, f"{day} is excluded, so it says nothing of a champion: {why_excluded}")
+        return
     champion = registry.champion_before(day)
     if champion is None:
         record_nothing(context, f"there was no champion before {day}")

@@ -1,7 +1,7 @@
 """The window: the days of features that the model of a date learns.
 
 It holds the features that are stored, and those of days that landed and were not run yet, so that what a model learns
-does not depend on which days happened to run before it.
+does not depend on which days happened to run before it. Days that a person excluded are in no window.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,8 +15,13 @@ from spam_assets.io_managers.daily_files import StorageError
 from spam_assets.io_managers.parquet_frames import FrameIOManager
 
 if TYPE_CHECKING:
+    from spam_assets.landing.excluded_days import ExcludedDays
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import MailFeatures
+
+
+EXCLUDED = "excluded"
+"""Data version of an excluded day, as windows see it."""
 
 
 def first_day_of_window(last_day: str, window_days: int) -> str:
@@ -34,6 +39,8 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         asset: The asset whose days they are.
         stored_days: The days to read from there.
         computed: Days that are not stored, with their features.
+        excluded: Days that it would hold had nobody excluded them, with the reason.
+        without_file: Days that it holds though their file is gone from the landing zone.
     """
 
     def __init__(
@@ -42,7 +49,11 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         asset: str,
         stored_days: list[str],
         computed: "Mapping[str, MailFeatures] | None" = None,
+        excluded: Mapping[str, str] | None = None,
+        without_file: tuple[str, ...] = (),
     ) -> None:
+        self.excluded = dict(excluded or {})
+        self.without_file = without_file
         self._features = features
         self._asset = asset
         self._computed = computed or {}
@@ -81,15 +92,28 @@ class TrainingWindows:
         frames: Where mail is stored, raw and validated.
         features: Where features are stored.
         window_days: How many days a window spans.
+        excluded_days: The days that a person excluded; None where nobody can.
     """
 
     zone: "LandingZone"
     frames: FrameIOManager
     features: FeaturesIOManager
     window_days: int
+    excluded_days: "ExcludedDays | None" = None
+
+    def find_reasons(self) -> dict[str, str]:
+        """Return the excluded days, each with the reason.
+
+        Raises:
+            LandingError: the list cannot be reached.
+        """
+        excluded = self.excluded_days.read() if self.excluded_days else {}
+        return {day: exclusion.reason for day, exclusion in excluded.items()}
 
     def ending(self, last_day: str) -> WindowOfDays:
-        """Return the window that ends with a day. Days whose mail breaks a rule stay out.
+        """Return the window that ends with a day. Days whose mail breaks a rule, or that are excluded, stay out.
+
+        The last day itself may be excluded: then the window holds what precedes it.
 
         Raises:
             StorageError: the features of the last day itself are not stored.
@@ -114,8 +138,11 @@ class TrainingWindows:
                 "(a day whose mail breaks a rule never gets there)"
             )
         landed = [day for day in self.zone.days() if first_day <= day <= last_day]
+        known = {*landed, *validated, *raw, *stored}
+        excluded = {day: reason for day, reason in self.find_reasons().items() if day in known}
+        stored = [day for day in stored if day not in excluded]
         computed = {}
-        for day in sorted({*landed, *validated, *raw} - set(stored)):
+        for day in sorted({*landed, *validated, *raw} - set(stored) - set(excluded)):
             if day in validated:
                 computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
                 continue
@@ -123,4 +150,5 @@ class TrainingWindows:
             with suppress(LandingError, QualityError):
                 mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).frame
                 computed[day] = featurize_mail(validate_day(mail, day))
-        return WindowOfDays(self.features, "mail_features", stored, computed)
+        without_file = tuple(day for day in stored if day not in landed)
+        return WindowOfDays(self.features, "mail_features", stored, computed, excluded, without_file)

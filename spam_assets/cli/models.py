@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.exclusion import describe_exclusions
 from spam_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def models() -> None:
     """The registered versions of spam-classifier: training dates, figures, what the gate said, aliases."""
     from spam_assets.registry.registered_models import ModelRegistry
 
-    registry = ModelRegistry(load_settings())
+    settings = load_settings()
+    registry = ModelRegistry(settings)
     versions = registry.versions()
     if not versions:
         raise CommandError("no model is registered yet; run spam-assets demo, or run and backfill on your own mail")
@@ -38,6 +40,8 @@ def models() -> None:
     for version in versions:
         if version.reason and version.aliases:
             out.print(f"version {version.version}: {escape(version.reason)}", soft_wrap=True)
+    for line in describe_exclusions(settings):
+        out.print(escape(line), soft_wrap=True)
 
 
 @commands.command(epilog="Example: spam-assets promote 12")

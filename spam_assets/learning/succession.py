@@ -39,6 +39,7 @@ def judge_day(
     candidate: DatedModel | None,
     mail: Mapping[str, MailFeatures],
     settings: GateSettings | None = None,
+    excluded: Mapping[str, str] | None = None,
 ) -> tuple[Succession, tuple[Judged, ...]]:
     """Judge a day's candidate, if it has one, and those that wait, newest first until one is promoted.
 
@@ -47,12 +48,15 @@ def judge_day(
         candidate: The model trained for the day; None where none was.
         mail: Features of the window that ends with the day.
         settings: See ``GateSettings``.
+        excluded: Days that a person took back, each with the reason: who has learnt one does not come to serve.
 
     Returns:
         The models as they stand then, and the candidates that were judged with their decisions.
     """
     if candidate is not None and before.champion is not None and _is_same_version(candidate, before.champion):
-        return before, (Judged(candidate, Decision("promote", "it serves already")),)
+        learnt = _tell_excluded(candidate, excluded or {})
+        reason = f"it serves already, though {learnt}" if learnt else "it serves already"
+        return before, (Judged(candidate, Decision("promote", reason)),)
     last_day = max(mail, default="")
     candidates = [
         waiting
@@ -64,7 +68,11 @@ def judge_day(
     judged: list[Judged] = []
     still_waiting = [one for one in before.waiting if one.training_date > last_day]  # an older day that runs again
     for one in sorted(candidates, key=lambda dated: dated.training_date, reverse=True):
-        decision = judge_candidate(one, before.champion, before.best, mail, settings)
+        learnt = _tell_excluded(one, excluded or {})
+        if learnt is not None:
+            decision = Decision("refuse", f"{learnt}; train it again")
+        else:
+            decision = judge_candidate(one, before.champion, before.best, mail, settings)
         judged.append(Judged(one, decision))
         if decision.verdict == "wait":
             still_waiting.append(one)
@@ -73,6 +81,12 @@ def judge_day(
             newer = tuple(other for other in still_waiting if other.training_date > one.training_date)
             return Succession(one, best, newer), tuple(judged)
     return replace(before, waiting=tuple(still_waiting)), tuple(judged)
+
+
+def _tell_excluded(one: DatedModel, excluded: Mapping[str, str]) -> str | None:
+    """Say which excluded days a model has learnt, None if it has learnt none."""
+    days = sorted(one.model.learnt_days & set(excluded))
+    return f"it has learnt what is excluded: {', '.join(f'{day} ({excluded[day]})' for day in days)}" if days else None
 
 
 def _is_same_version(one: DatedModel, other: DatedModel) -> bool:

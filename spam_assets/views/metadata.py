@@ -1,7 +1,7 @@
 """What people look at in the Dagster UI: previews, shares, tables and pictures, as Dagster metadata."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,7 @@ def describe_corrections(corrections: "Corrections") -> dict[str, Any]:
 
 def describe_removed_day(last: "pd.DataFrame", file_missing: str) -> dict[str, Any]:
     """Return what a day holds whose file is gone from the landing zone: the mail of its last run."""
-    note = f"- {file_missing}\n- The mail of the day's last run stays in use."
+    note = f"- {file_missing}\n- The mail of the day's last run stays in use; spam-assets exclude takes a day out."
     return {**describe_mail(last), "notes": dg.MetadataValue.md(note)}
 
 
@@ -143,6 +143,20 @@ def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> d
         "window_days": len(window),
         "window_first_day": window[0],
         "window_last_day": window[-1],
+    }
+
+
+def describe_exclusion(reason: str | None) -> dict[str, Any]:
+    """Return that no model learns a day, and why; nothing for other days."""
+    return {} if reason is None else {"excluded": f"no model learns this day: {reason}"}
+
+
+def describe_window(excluded: Mapping[str, str], without_file: Sequence[str]) -> dict[str, Any]:
+    """Return which days a window leaves out because somebody excluded them, and which it holds without a file."""
+    left_out = "\n".join(f"- {day}: {escape_markdown(reason, characters=1000)}" for day, reason in excluded.items())
+    return {
+        "days_excluded": dg.MetadataValue.md(left_out or "none"),
+        "days_without_landing_file": ", ".join(without_file) or "none",
     }
 
 

@@ -130,3 +130,26 @@ def test_an_older_day_that_runs_again_does_not_judge_newer_candidates(models):
     after, judged = judge_day(before, None, mail_until(22))
     assert after.waiting == before.waiting
     assert judged == ()
+
+
+def test_who_has_learnt_an_excluded_day_does_not_come_to_serve(models):
+    before = Succession(models[19], models[19], (models[20],))
+    excluded = {DAYS[19]: "labels of a broken export"}  # learnt by both candidates, not by the champion
+    after, judged = judge_day(before, models[21], mail_until(21), excluded=excluded)
+    assert after.champion is models[19]
+    assert after.waiting == ()
+    assert [one.decision.verdict for one in judged] == ["refuse", "refuse"]
+    assert judged[0].decision.reason == (
+        f"it has learnt what is excluded: {DAYS[19]} (labels of a broken export); train it again"
+    )
+    _, judged = judge_day(before, models[21], mail_until(21), excluded={DAYS[22]: "not learnt"})
+    assert "refuse" not in [one.decision.verdict for one in judged]
+
+
+def test_a_champion_that_has_learnt_an_excluded_day_goes_on_serving_and_that_is_said(models):
+    champion = dataclasses.replace(models[20], version=7)
+    after, judged = judge_day(Succession(champion), champion, mail_until(20), excluded={DAYS[3]: "a bad day"})
+    assert after.champion is champion
+    assert judged[0].decision.reason == (
+        f"it serves already, though it has learnt what is excluded: {DAYS[3]} (a bad day)"
+    )

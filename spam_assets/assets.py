@@ -6,6 +6,7 @@ A body takes its inputs, calls a pure function or two, and returns a value with 
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -160,6 +161,15 @@ def mail_features(
     )
 
 
+def _record_features(context: dg.AssetExecutionContext, day: str, features: Any) -> None:
+    """Record that the features of another day were made again, because its own were of an older version."""
+    who = f"{context.asset_key.to_user_string()} of {context.partition_key}"
+    metadata = {**describe_features(features), "made_again": f"as version {FEATURES_VERSION}, for {who}"}
+    tags = {DATA_VERSION_TAG: fingerprint_features(features)}
+    context.log_event(dg.AssetMaterialization(mail_features.key, partition=day, metadata=metadata, tags=tags))
+    context.log_event(dg.AssetObservation(training_window.key, partition=day, tags=tags))
+
+
 @daily_asset(
     group_name="learning",
     kinds={"numba", "mlflow"},
@@ -181,7 +191,7 @@ def trained_model(
     from spam_assets.views.pictures import draw_evaluation
 
     day = context.partition_key
-    window = training_windows.ending(day)
+    window = training_windows.ending(day, partial(_record_features, context))
     versions = window.data_versions()
     source = fingerprint_training(versions, SETTINGS)
     settings = TrainingSettings(
@@ -225,19 +235,19 @@ def registered_model(
     from spam_assets.learning.succession import judge_day
 
     day = context.partition_key
-    trained = models.load_day("trained_model", day) if models.has_day("trained_model", day) else None
+    trained = models.load_current("trained_model", day)
     with registry.changing():
         candidate = registry.register(day, fingerprint_model(trained)) if trained is not None else None
         before = registry.load_succession()
         dated = registry.load_dated(candidate) if candidate is not None else None
-        window, excluded = training_windows.ending(day), training_windows.find_reasons()
-        after, judged = judge_day(before, dated, window, excluded=excluded)
+        window = training_windows.ending(day, partial(_record_features, context))
+        after, judged = judge_day(before, dated, window, excluded=training_windows.find_reasons())
         registry.carry_out_verdicts(before, after, judged)
     if not judged:
-        record_nothing(context, f"no model was trained for {day}, and none waits to be judged again")
+        record_nothing(context, f"no model was trained for {day} by this code, and none waits to be judged again")
         return
     yield dg.MaterializeResult(
-        metadata=describe_verdicts(judged, before.champion),
+        metadata=describe_verdicts(judged, before.serving),
         data_version=dg.DataVersion(candidate.data_version if candidate else "judged-again"),
     )
 
@@ -246,14 +256,15 @@ def registered_model(
     group_name="learning",
     kinds={"mlflow"},
     io_manager_key="reports",
+    deps=["mail_features"],
 )
 def champion_report(
     context: dg.AssetExecutionContext,
-    mail_features: Any,  # MailFeatures, see registered_model
     registry: dg.ResourceParam[ModelRegistry],
     training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """How the champion of the time did on the day, which it had not learnt."""
+    from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.reporting import report_day
 
     day = context.partition_key
@@ -265,12 +276,17 @@ def champion_report(
     if champion is None:
         record_nothing(context, f"there was no champion before {day}")
         return
-    report = report_day(day, registry.load_dated(champion), mail_features)
+    dated = registry.load_or_explain(champion)
+    if isinstance(dated, UnreadableModel):
+        record_nothing(context, f"the champion of before {day}, {dated.told}")
+        return
+    features = training_windows.load_day(day, partial(_record_features, context))
+    report = report_day(day, dated, features)
     metadata = describe_report(report, champion)
     challenger = registry.challenger_before(day)
-    if challenger is not None:
-        beside = report_day(day, registry.load_dated(challenger), mail_features)
-        metadata |= describe_challenger(beside, challenger)
+    beside = registry.load_or_explain(challenger) if challenger is not None else None
+    if challenger is not None and isinstance(beside, DatedModel):
+        metadata |= describe_challenger(report_day(day, beside, features), challenger)
     yield dg.MaterializeResult(
         value=report,
         metadata=metadata,

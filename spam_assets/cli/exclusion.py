@@ -44,14 +44,13 @@ def include(date_: Annotated[str, typer.Argument(metavar="YYYY-MM-DD", help="The
     """Give an excluded day back to the models."""
     day = parse_day(date_, "the day")
     with open_instance() as (settings, instance):
-        from spam_assets.resources import open_excluded_days, open_stores
+        from spam_assets.engine.day_records import read_day_records
+        from spam_assets.resources import open_excluded_days
 
         if not open_excluded_days(settings).include(day):
             raise CommandError(f"{day} is not excluded; spam-assets models lists the days that are")
-        features = open_stores(settings).features
-        has_features = features.has_day("mail_features", day)
-        version = features.read_data_version(features.path_of("mail_features", day)) if has_features else None
-        tell_dagster(instance, day, "models may learn this day again", version)
+        features = read_day_records(instance, "mail_features").get(day)
+        tell_dagster(instance, day, "models may learn this day again", features.data_version if features else None)
         out.print(f"{day} is included again")
         tell_what_follows(settings, instance, day)
 
@@ -100,6 +99,7 @@ def describe_exclusions(settings: Settings) -> list[str]:
 
 def find_served_exclusions(settings: Settings) -> list[str]:
     """Return a sentence for each version with an alias that has learnt an excluded day."""
+    from spam_assets.learning.dated_model import DatedModel
     from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
     from spam_assets.resources import open_excluded_days
 
@@ -109,7 +109,8 @@ def find_served_exclusions(settings: Settings) -> list[str]:
     registry = ModelRegistry(settings)
     lines = []
     for version in registry.versions():
-        learnt = sorted(registry.load_model(version).learnt_days & set(excluded)) if version.aliases else []
+        dated = registry.load_or_explain(version) if version.aliases else None
+        learnt = sorted(dated.model.learnt_days & set(excluded)) if isinstance(dated, DatedModel) else []
         if learnt:
             serves = "; it serves until a newer one passes the gate" if CHAMPION in version.aliases else ""
             lines.append(

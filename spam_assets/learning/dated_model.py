@@ -1,4 +1,4 @@
-"""A trained model among others: when it was trained, and its number in the registry."""
+"""A trained model among others: when it was trained, its number in the registry, and why one cannot be read."""
 
 from dataclasses import dataclass
 
@@ -12,3 +12,23 @@ class DatedModel:
     training_date: str
     model: SpamModel
     version: int | None = None
+
+
+@dataclass(frozen=True)
+class UnreadableModel:
+    """A registered model that cannot score mail here.
+
+    Attributes:
+        training_date: The date it was trained for.
+        version: Its number in the registry.
+        why: Why it cannot, as part of a sentence.
+    """
+
+    training_date: str
+    version: int
+    why: str
+
+    @property
+    def told(self) -> str:
+        """Which one it is and why it cannot be scored, as part of a sentence."""
+        return f"version {self.version} of {self.training_date} cannot score mail here: {self.why}"

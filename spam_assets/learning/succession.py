@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from spam_assets.learning.dated_model import DatedModel
+from spam_assets.learning.dated_model import DatedModel, UnreadableModel
 from spam_assets.learning.features import MailFeatures
 from spam_assets.learning.gate import Decision, judge_candidate
 from spam_assets.learning.gate_settings import GateSettings
@@ -16,14 +16,25 @@ class Succession:
     """The models that the gate knows.
 
     Attributes:
-        champion: It serves; None at first.
+        champion: It serves; None at first, and where it cannot be read.
         best: The best champion of the last year, maybe the present one.
         waiting: Candidates that are neither promoted nor refused yet; all are newer than the champion.
+        unreadable_champion: It serves, and cannot be held against anybody here.
+        unreadable_best: The best champion, if it cannot be read and is not the one that serves.
+        unreadable_waiting: Candidates that wait and cannot be read, so that they wait in vain.
     """
 
     champion: DatedModel | None = None
     best: DatedModel | None = None
     waiting: tuple[DatedModel, ...] = ()
+    unreadable_champion: UnreadableModel | None = None
+    unreadable_best: UnreadableModel | None = None
+    unreadable_waiting: tuple[UnreadableModel, ...] = ()
+
+    @property
+    def serving(self) -> DatedModel | UnreadableModel | None:
+        """Who serves, whether it can be read here or not."""
+        return self.champion or self.unreadable_champion
 
 
 @dataclass(frozen=True)
@@ -68,11 +79,7 @@ def judge_day(
     judged: list[Judged] = []
     still_waiting = [one for one in before.waiting if one.training_date > last_day]  # an older day that runs again
     for one in sorted(candidates, key=lambda dated: dated.training_date, reverse=True):
-        learnt = _tell_excluded(one, excluded or {})
-        if learnt is not None:
-            decision = Decision("refuse", f"{learnt}; train it again")
-        else:
-            decision = judge_candidate(one, before.champion, before.best, mail, settings)
+        decision = _judge(one, before, mail, settings, excluded or {})
         judged.append(Judged(one, decision))
         if decision.verdict == "wait":
             still_waiting.append(one)
@@ -81,6 +88,30 @@ def judge_day(
             newer = tuple(other for other in still_waiting if other.training_date > one.training_date)
             return Succession(one, best, newer), tuple(judged)
     return replace(before, waiting=tuple(still_waiting)), tuple(judged)
+
+
+def _judge(
+    one: DatedModel,
+    before: Succession,
+    mail: Mapping[str, MailFeatures],
+    settings: GateSettings | None,
+    excluded: Mapping[str, str],
+) -> Decision:
+    """Judge a candidate by its days, then by the gate, which is told whom it could not be held against."""
+    learnt = _tell_excluded(one, excluded)
+    if learnt is not None:
+        return Decision("refuse", f"{learnt}; train it again")
+    serving = before.unreadable_champion
+    if serving is not None and one.training_date < serving.training_date:
+        reason = f"trained for {one.training_date}, the champion for {serving.training_date}"
+        return Decision("refuse", f"{reason}: a backfill never moves the champion back in time")
+    decision = judge_candidate(one, before.champion, before.best, mail, settings)
+    reason = decision.reason
+    if serving is not None:
+        reason += f"; judged by the bar of a first model, because the champion, {serving.told}"
+    if before.unreadable_best is not None:
+        reason += f"; not held against the best model of the last year, because {before.unreadable_best.told}"
+    return replace(decision, reason=reason)
 
 
 def _tell_excluded(one: DatedModel, excluded: Mapping[str, str]) -> str | None:

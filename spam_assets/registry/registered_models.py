@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spam_assets.engine.locks import hold_lock
+from spam_assets.io_managers.fingerprints import fingerprint_model
 from spam_assets.registry.logged_model import MODEL_FILE
 from spam_assets.registry.store import (
     DAILY_PROTOCOL,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from spam_assets.learning.dated_model import DatedModel
+    from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.gate import Decision
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.succession import Judged, Succession
@@ -46,6 +47,20 @@ BEST = "best_version"
 """Tag of the registered model: the best champion until now, which later candidates are held against."""
 WAITS = "wait"
 MODELS_IN_MEMORY = 6
+
+
+class UnreadableModelError(TrackingError):
+    """A registered model is there, but cannot score mail here; the description names the remedy.
+
+    Attributes:
+        why: Why it cannot, as part of a sentence.
+    """
+
+    def __init__(self, version: "RegisteredVersion", why: str, remedy: str) -> None:
+        super().__init__(
+            f"version {version.version}, trained for {version.training_date}, cannot score mail here: {why}; {remedy}"
+        )
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -145,20 +160,40 @@ class ModelRegistry:
         return max(earlier, key=lambda version: version.training_date, default=None)
 
     def load_model(self, version: RegisteredVersion) -> "SpamModel":
-        """Read a version's weights from its artifact; no code of the artifact is run."""
+        """Read a version's weights from its artifact; no code of the artifact is run.
+
+        Raises:
+            UnreadableModelError: the artifact is missing or damaged, or reads features of another version.
+        """
         if version.version in self._loaded:
             return self._loaded[version.version]
-        from mlflow.artifacts import download_artifacts
+        model = _parse_model(version, self._read_artifact(version))
+        self.remember(version, model)
+        return model
 
-        from spam_assets.learning.model import load_model
+    def _read_artifact(self, version: RegisteredVersion) -> bytes | None:
+        """Return the bytes of a version's model file; None where it is not there."""
+        from mlflow.artifacts import download_artifacts
 
         with self._guard(f"loading version {version.version}"):
             # Not `models:/...`, which MLflow looks up in the store of the process, whatever tracking_uri says.
             folder = self._client.get_model_version_download_uri(MODEL_NAME, str(version.version))
-            path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
-        model = load_model(Path(path).read_bytes())
-        self.remember(version, model)
-        return model
+            try:
+                path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
+            except Exception as error:
+                if _is_missing(error):  # a store that cannot be reached says nothing of the model
+                    return None
+                raise
+        return Path(path).read_bytes()
+
+    def load_or_explain(self, version: RegisteredVersion) -> "DatedModel | UnreadableModel":
+        """Return a version's model with its date and number, or why it cannot be read."""
+        from spam_assets.learning.dated_model import UnreadableModel
+
+        try:
+            return self.load_dated(version)
+        except UnreadableModelError as error:
+            return UnreadableModel(version.training_date, version.version, error.why)
 
     def remember(self, version: RegisteredVersion, model: "SpamModel") -> None:
         """Keep the model of a version at hand, so that `load_model` need not read it."""
@@ -190,7 +225,10 @@ class ModelRegistry:
         return runs[0]
 
     def register(self, training_date: str, data_version: str) -> RegisteredVersion:
-        """Register the model of a training run as a new version; the same model is registered once."""
+        """Register the model of a training run as a new version; the same model is registered once.
+
+        One whose artifact was damaged since is registered again when it was trained again.
+        """
         from mlflow.exceptions import MlflowException
 
         run = self.training_run_of(training_date, data_version)
@@ -201,7 +239,9 @@ class ModelRegistry:
             )
             for known in same_date:
                 if known.tags.get(DATA_VERSION) == data_version:
-                    return _describe_version(known, {})
+                    described = _describe_version(known, {})
+                    if described.run_id == run.info.run_id or self._is_intact(described):
+                        return described
             uri = run.data.tags[MODEL_URI]
             create = partial(
                 client.create_model_version,
@@ -219,6 +259,13 @@ class ModelRegistry:
                 self._create_model()
                 version = create()
         return _describe_version(version, {})
+
+    def _is_intact(self, version: RegisteredVersion) -> bool:
+        try:
+            self.load_model(version)
+        except UnreadableModelError:
+            return False
+        return True
 
     def _create_model(self) -> None:
         from mlflow.exceptions import MlflowException
@@ -249,14 +296,26 @@ class ModelRegistry:
         return DatedModel(version.training_date, self.load_model(version), version.version)
 
     def load_succession(self) -> "Succession":
-        """Return the models that the gate knows: the champion, the best one, and those that wait."""
+        """Return the models that the gate knows: the champion, the best one, and those that wait.
+
+        One that cannot be read is there with the reason. Where its store cannot be reached, nobody knows, and that is
+        an error.
+        """
+        from spam_assets.learning.dated_model import DatedModel, UnreadableModel
         from spam_assets.learning.succession import Succession
 
-        champion, best = self.aliased(CHAMPION), self.best()
+        champion, best = (
+            self.load_or_explain(version) if version else None for version in (self.aliased(CHAMPION), self.best())
+        )
+        is_another = best is not None and (champion is None or best.version != champion.version)
+        waiting = [self.load_or_explain(version) for version in self.waiting()]
         return Succession(
-            self.load_dated(champion) if champion else None,
-            self.load_dated(best) if best else None,
-            tuple(map(self.load_dated, self.waiting())),
+            champion if isinstance(champion, DatedModel) else None,
+            best if isinstance(best, DatedModel) else None,
+            tuple(one for one in waiting if isinstance(one, DatedModel)),
+            champion if isinstance(champion, UnreadableModel) else None,
+            best if isinstance(best, UnreadableModel) and is_another else None,
+            tuple(one for one in waiting if isinstance(one, UnreadableModel)),
         )
 
     def carry_out_verdicts(self, before: "Succession", after: "Succession", judged: "Sequence[Judged]") -> None:
@@ -265,12 +324,16 @@ class ModelRegistry:
         A promoted candidate becomes champion and the old one `previous`; the newest of the others becomes
         `challenger` if it is not older than the champion.
         """
-        champion = after.champion
+        from spam_assets.learning.gate import Decision
+
+        served, champion = before.serving, after.serving
+        for lost in before.unreadable_waiting:
+            self.note_verdict(lost.version, Decision("refuse", f"it waited in vain: {lost.told}"))
         for one in judged:
-            is_not_newer = before.champion is not None and one.candidate.training_date <= before.champion.training_date
+            is_not_newer = served is not None and one.candidate.training_date <= served.training_date
             self.note_verdict(_number(one.candidate), one.decision, is_first_only=is_not_newer)
-        if champion is not None and (before.champion is None or champion.version != before.champion.version):
-            self._succeed(_number(champion), _number(before.champion) if before.champion else None)
+        if champion is not None and (served is None or champion.version != served.version):
+            self._succeed(_number(champion), _number(served) if served else None)
         if after.best is not None and (before.best is None or after.best.version != before.best.version):
             self.note_best(_number(after.best))
         others = [one.candidate for one in judged if not one.decision.promote]
@@ -321,10 +384,38 @@ class ModelRegistry:
         return secret_kept(self._settings.tracking_uri, doing)
 
 
-def _number(dated: "DatedModel") -> int:
+def _number(dated: "DatedModel | UnreadableModel") -> int:
     if dated.version is None:
         raise ValueError(f"the model trained for {dated.training_date} is not registered; register it first")
     return dated.version
+
+
+def _parse_model(version: RegisteredVersion, content: bytes | None) -> "SpamModel":
+    from spam_assets.learning.code_versions import OtherVersionError
+    from spam_assets.learning.model import load_model
+
+    again = f"spam-assets run --date {version.training_date} registers it again, spam-assets promote names another one"
+    if content is None:
+        raise UnreadableModelError(version, "its artifact is missing", again)
+    try:
+        model = load_model(content)
+    except OtherVersionError as error:
+        remedy = "MLflow serves it with the code that it carries; spam-assets backfill trains its successor"
+        raise UnreadableModelError(version, str(error).partition(";")[0], remedy) from None
+    except Exception as error:
+        raise UnreadableModelError(version, f"its artifact is damaged ({type(error).__name__})", again) from error
+    if version.data_version and fingerprint_model(model) != version.data_version:
+        raise UnreadableModelError(version, "its artifact is not what was registered", again)
+    return model
+
+
+def _is_missing(error: BaseException) -> bool:
+    """Whether an artifact store was reached and said that something is not there; each says so in its own way."""
+    response = getattr(error, "response", None)
+    codes = {getattr(error, "error_code", None), getattr(response, "status_code", None)}
+    if isinstance(response, Mapping):
+        codes.add(response.get("Error", {}).get("Code"))
+    return isinstance(error, FileNotFoundError) or bool(codes & {"RESOURCE_DOES_NOT_EXIST", "404", "NoSuchKey", 404})
 
 
 def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:

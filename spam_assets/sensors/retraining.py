@@ -63,13 +63,15 @@ def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
         for day in stores.reports.stored_days("champion_report")
         if day <= newest_day and day not in excluded  # its report may be of before it was excluded
     ]
+    champion, unreadable = _recall_champion()
     decision = decide_retraining(
         [stores.reports.load_day("champion_report", day) for day in report_days[-REPORTS_READ:]],
-        _recall_champion(),
+        champion,
         newest_day,
         settings,
         last_training=max(stores.models.stored_days("trained_model"), default=None),
         last_judged_day=judged,
+        unreadable=unreadable,
     )
     reasons = "; ".join(reason.sentence for reason in decision.reasons)
     if not decision.retrain:
@@ -110,16 +112,18 @@ def build_retraining_settings(settings: Settings) -> "RetrainingSettings":
     )
 
 
-def _recall_champion() -> "ChampionRecord | None":
-    from spam_assets.learning.dated_model import DatedModel
+def _recall_champion() -> "tuple[ChampionRecord | None, str | None]":
+    """Return what the rule needs to know of the champion, or why it cannot be known; neither where none serves."""
+    from spam_assets.learning.dated_model import UnreadableModel
     from spam_assets.learning.retraining_rule import ChampionRecord
     from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 
     registry = ModelRegistry(SETTINGS)
     champion = registry.aliased(CHAMPION)
     if champion is None:
-        return None
-    return ChampionRecord.from_model(DatedModel(champion.training_date, registry.load_model(champion)))
+        return None, None
+    dated = registry.load_or_explain(champion)
+    return (None, dated.told) if isinstance(dated, UnreadableModel) else (ChampionRecord.from_model(dated), None)
 
 
 @described(

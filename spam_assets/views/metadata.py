@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spam_assets.landing.corrections import Corrections
     from spam_assets.landing.zone import LandedDay
-    from spam_assets.learning.dated_model import DatedModel
+    from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.explanation import StrongestWords
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.label_suspects import SuspectLabel
@@ -234,7 +234,7 @@ def picture_metadata(svg: str, title: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
 
 
-def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | None") -> dict[str, Any]:
+def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | UnreadableModel | None") -> dict[str, Any]:
     """Return what became of the candidates of a day and why: of the promoted one, if any, else of the newest."""
     told = next((one for one in judged if one.decision.promote), judged[0])
     others = "\n".join(

@@ -3,6 +3,7 @@
 No reader ever sees half of one, and a file that is missing or damaged is reported with what to do about it.
 """
 
+import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -115,7 +116,7 @@ class DailyFileIOManager(dg.UPathIOManager):
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         content = self.to_bytes(obj)
         write_day(path, content)
-        context.add_output_metadata({"size_bytes": len(content)})
+        context.add_output_metadata({"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
 
     @override
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:

@@ -19,6 +19,7 @@ from spam_assets.registry.store import (
     MODEL_URI,
     TRAINING_DATE,
     TrackingError,
+    is_missing,
     prepare_tracking_store,
     secret_kept,
 )
@@ -54,13 +55,15 @@ class UnreadableModelError(TrackingError):
 
     Attributes:
         why: Why it cannot, as part of a sentence.
+        is_outdated: Whether it is whole, and was made by another version of the code.
     """
 
-    def __init__(self, version: "RegisteredVersion", why: str, remedy: str) -> None:
+    def __init__(self, version: "RegisteredVersion", why: str, remedy: str, *, is_outdated: bool = False) -> None:
         super().__init__(
             f"version {version.version}, trained for {version.training_date}, cannot score mail here: {why}; {remedy}"
         )
         self.why = why
+        self.is_outdated = is_outdated
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,7 @@ class ModelRegistry:
             try:
                 path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
             except Exception as error:
-                if _is_missing(error):  # a store that cannot be reached says nothing of the model
+                if is_missing(error):  # a store that cannot be reached says nothing of the model
                     return None
                 raise
         return Path(path).read_bytes()
@@ -401,21 +404,12 @@ def _parse_model(version: RegisteredVersion, content: bytes | None) -> "SpamMode
         model = load_model(content)
     except OtherVersionError as error:
         remedy = "MLflow serves it with the code that it carries; spam-assets backfill trains its successor"
-        raise UnreadableModelError(version, str(error).partition(";")[0], remedy) from None
+        raise UnreadableModelError(version, str(error).partition(";")[0], remedy, is_outdated=True) from None
     except Exception as error:
         raise UnreadableModelError(version, f"its artifact is damaged ({type(error).__name__})", again) from error
     if version.data_version and fingerprint_model(model) != version.data_version:
         raise UnreadableModelError(version, "its artifact is not what was registered", again)
     return model
-
-
-def _is_missing(error: BaseException) -> bool:
-    """Whether an artifact store was reached and said that something is not there; each says so in its own way."""
-    response = getattr(error, "response", None)
-    codes = {getattr(error, "error_code", None), getattr(response, "status_code", None)}
-    if isinstance(response, Mapping):
-        codes.add(response.get("Error", {}).get("Code"))
-    return isinstance(error, FileNotFoundError) or bool(codes & {"RESOURCE_DOES_NOT_EXIST", "404", "NoSuchKey", 404})
 
 
 def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:

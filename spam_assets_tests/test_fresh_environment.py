@@ -51,20 +51,18 @@ def command(home: Home, packages: Path, tmp_path: Path) -> Command:
     environment = {name: value for name, value in home.environment.items() if name != "PYTHONPATH"}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return call(script, *arguments, cwd=tmp_path, env={**environment, "MLFLOW_TRACKING_URI": ""})
+        return call(script, *arguments, cwd=tmp_path, env=environment)
 
-    where = call(script.with_name("python"), "-c", "import spam_assets; print(spam_assets.__file__)", cwd=tmp_path)
+    code = "import spam_assets; print(spam_assets.__file__)"
+    where = call(script.with_name("python"), "-c", code, cwd=tmp_path, env=environment)
     assert Path(where.stdout.strip()).is_relative_to(packages), "the installed copy, not the checkout"
     return run
 
 
-def test_the_champion_passes_and_what_was_changed_is_named(
-    home: Home, command: Command, packages: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_champion_passes_and_what_was_changed_is_named(home: Home, command: Command, packages: Path) -> None:
     for path in sorted(home.landing.iterdir())[4:]:
         path.unlink()
     assert home.run("backfill").returncode == 0
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     champion = ModelRegistry(home.settings).aliased(CHAMPION)
     assert champion is not None
     number = str(champion.version)
@@ -93,22 +91,17 @@ def test_the_champion_passes_and_what_was_changed_is_named(
     (other / "METADATA").unlink()
     other.rmdir()
 
-    (model,) = (path for path in find_model_files(home) if champion.version)
+    model = find_model_file(home, number)
     model.write_bytes(model.read_bytes()[:-1])
     for arguments in (("verify", number), ("reproduce", number)):
         assert_names(command(*arguments), "its artifact is damaged")
 
 
-def find_model_files(home: Home) -> list[Path]:
+def find_model_file(home: Home, number: str) -> Path:
     from mlflow import MlflowClient
 
-    registry = ModelRegistry(home.settings)
-    champion = registry.aliased(CHAMPION)
-    assert champion is not None
-    uri = MlflowClient(home.settings.tracking_uri).get_model_version_download_uri(
-        "spam-classifier", str(champion.version)
-    )
-    return [Path(uri.removeprefix("file://"), "data", "model.npz")]
+    uri = MlflowClient(home.settings.tracking_uri).get_model_version_download_uri("spam-classifier", number)
+    return Path(uri.removeprefix("file://"), "data", "model.npz")
 
 
 def assert_names(done: subprocess.CompletedProcess[str], cause: str) -> None:

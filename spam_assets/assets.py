@@ -6,6 +6,7 @@ A body takes its inputs, calls a pure function or two, and returns a value with 
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -35,6 +36,7 @@ from spam_assets.resources import MailHistory
 from spam_assets.views.metadata import (
     describe_challenger,
     describe_columns,
+    describe_exclusion,
     describe_features,
     describe_history,
     describe_landed_day,
@@ -43,9 +45,10 @@ from spam_assets.views.metadata import (
     describe_removed_day,
     describe_report,
     describe_verdicts,
+    describe_window,
     describe_words,
 )
-from spam_assets.windows import TrainingWindows
+from spam_assets.windows import EXCLUDED, TrainingWindows
 
 
 def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -139,19 +142,33 @@ def validated_mail(context: dg.AssetExecutionContext, raw_mail: pd.DataFrame) ->
     code_version=FEATURES_VERSION,
 )
 def mail_features(
-    context: dg.AssetExecutionContext, validated_mail: pd.DataFrame
+    context: dg.AssetExecutionContext,
+    validated_mail: pd.DataFrame,
+    training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """The day's mail as sparse hashed features, computed once however many windows read them."""
     from spam_assets.learning.features import featurize_mail
 
     features = featurize_mail(validated_mail)
     version = fingerprint_features(features)
-    context.log_event(
-        dg.AssetObservation(training_window.key, partition=context.partition_key, tags={DATA_VERSION_TAG: version})
-    )
+    day = context.partition_key
+    why = training_windows.find_reasons().get(day)
+    in_windows = version if why is None else EXCLUDED
+    context.log_event(dg.AssetObservation(training_window.key, partition=day, tags={DATA_VERSION_TAG: in_windows}))
     yield dg.MaterializeResult(
-        value=features, metadata=describe_features(features), data_version=dg.DataVersion(version)
+        value=features,
+        metadata={**describe_features(features), **describe_exclusion(why)},
+        data_version=dg.DataVersion(version),
     )
+
+
+def _record_features(context: dg.AssetExecutionContext, day: str, features: Any) -> None:
+    """Record that the features of another day were made again, because its own were of an older version."""
+    who = f"{context.asset_key.to_user_string()} of {context.partition_key}"
+    metadata = {**describe_features(features), "made_again": f"as version {FEATURES_VERSION}, for {who}"}
+    tags = {DATA_VERSION_TAG: fingerprint_features(features)}
+    context.log_event(dg.AssetMaterialization(mail_features.key, partition=day, metadata=metadata, tags=tags))
+    context.log_event(dg.AssetObservation(training_window.key, partition=day, tags=tags))
 
 
 @daily_asset(
@@ -175,7 +192,7 @@ def trained_model(
     from spam_assets.views.pictures import draw_evaluation
 
     day = context.partition_key
-    window = training_windows.ending(day)
+    window = training_windows.ending(day, partial(_record_features, context))
     versions = window.data_versions()
     source = fingerprint_training(versions, SETTINGS)
     settings = TrainingSettings(
@@ -191,6 +208,7 @@ def trained_model(
                 value=model,
                 metadata={
                     **describe_model(model, list(window), picture),
+                    **describe_window(window.excluded, window.without_file),
                     "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
                     "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
                 },
@@ -217,20 +235,21 @@ def registered_model(
     from spam_assets.learning.succession import judge_day
 
     day = context.partition_key
-    trained = models.load_day("trained_model", day) if models.has_day("trained_model", day) else None
+    trained = models.load_current("trained_model", day)
     with registry.changing():
         candidate = registry.register(day, fingerprint_model(trained)) if trained is not None else None
         before = registry.load_succession()
         dated = registry.load_dated(candidate) if candidate is not None else None
-        after, judged = judge_day(before, dated, training_windows.ending(day))
+        window = training_windows.ending(day, partial(_record_features, context))
+        after, judged = judge_day(before, dated, window, excluded=training_windows.find_reasons())
         registry.carry_out_verdicts(before, after, judged)
         standing = registry.standing()
     if not judged:
-        record_nothing(context, f"no model was trained for {day}, and none waits to be judged again")
+        record_nothing(context, f"no model was trained for {day} by this code, and none waits to be judged again")
         return
     yield dg.MaterializeResult(
         metadata={
-            **describe_verdicts(judged, before.champion),
+            **describe_verdicts(judged, before.serving),
             **describe_history(standing),
         },
         data_version=dg.DataVersion(candidate.data_version if candidate else "judged-again"),
@@ -241,26 +260,37 @@ def registered_model(
     group_name="learning",
     kinds={"mlflow"},
     io_manager_key="reports",
+    deps=["mail_features"],
 )
 def champion_report(
     context: dg.AssetExecutionContext,
-    mail_features: Any,  # MailFeatures, see registered_model
     registry: dg.ResourceParam[ModelRegistry],
+    training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """How the champion of the time did on the day, which it had not learnt."""
+    from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.reporting import report_day
 
     day = context.partition_key
+    why_excluded = training_windows.find_reasons().get(day)
+    if why_excluded is not None:
+        record_nothing(context, f"{day} is excluded, so it says nothing of a champion: {why_excluded}")
+        return
     champion = registry.champion_before(day)
     if champion is None:
         record_nothing(context, f"there was no champion before {day}")
         return
-    report = report_day(day, registry.load_dated(champion), mail_features)
+    dated = registry.load_or_explain(champion)
+    if isinstance(dated, UnreadableModel):
+        record_nothing(context, f"the champion of before {day}, {dated.told}")
+        return
+    features = training_windows.load_day(day, partial(_record_features, context))
+    report = report_day(day, dated, features)
     metadata = describe_report(report, champion)
     challenger = registry.challenger_before(day)
-    if challenger is not None:
-        beside = report_day(day, registry.load_dated(challenger), mail_features)
-        metadata |= describe_challenger(beside, challenger)
+    beside = registry.load_or_explain(challenger) if challenger is not None else None
+    if challenger is not None and isinstance(beside, DatedModel):
+        metadata |= describe_challenger(report_day(day, beside, features), challenger)
     yield dg.MaterializeResult(
         value=report,
         metadata=metadata,

@@ -22,6 +22,7 @@ from spam_assets.windows import TrainingWindows
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spam_assets.landing.excluded_days import ExcludedDays
     from spam_assets.mail.day_summary import DaySummary
 
 
@@ -30,6 +31,7 @@ class MailHistory:
     """What earlier runs stored, for comparing a day with its past."""
 
     frames: FrameIOManager
+    excluded_days: "ExcludedDays | None" = None
     _summaries: "dict[str, tuple[float, DaySummary]]" = field(default_factory=dict, repr=False)
     """By day, with the time its file was written: a range of days would otherwise read each file four weeks long."""
 
@@ -38,11 +40,13 @@ class MailHistory:
         return self.frames.load_day("raw_mail", day) if self.frames.has_day("raw_mail", day) else None
 
     def days_before(self, day: str) -> "list[DaySummary]":
-        """Return what is worth knowing of the newest validated days before `day`, oldest first."""
+        """Return what is worth knowing of the newest validated days before `day`, oldest first, but no excluded one."""
         from spam_assets.mail.day_summary import SUMMARY_COLUMNS, summarize_day
         from spam_assets.mail.warning_rules import TRAILING_DAYS
 
-        earlier = [stored for stored in self.frames.stored_days("validated_mail") if stored < day][-TRAILING_DAYS:]
+        excluded = self.excluded_days.read() if self.excluded_days else {}
+        stored_days = self.frames.stored_days("validated_mail")
+        earlier = [stored for stored in stored_days if stored < day and stored not in excluded][-TRAILING_DAYS:]
         known = self._summaries
         for past in earlier:
             written = self.frames.path_of("validated_mail", past).stat().st_mtime
@@ -72,12 +76,20 @@ def open_stores(settings: Settings) -> Stores:
     )
 
 
+def open_excluded_days(settings: Settings) -> "ExcludedDays":
+    """Return the list of excluded days, which is stored beside the assets."""
+    from spam_assets.landing.excluded_days import ExcludedDays
+
+    return ExcludedDays(f"{settings.storage_url.rstrip('/')}/excluded_days")
+
+
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Return the resources by key."""
     from spam_assets.landing.zone import LandingZone
 
     stores = open_stores(settings)
     zone = LandingZone(settings.landing_url)
+    excluded_days = open_excluded_days(settings)
     return {
         "landing_zone": dg.ResourceDefinition.hardcoded_resource(zone),
         "frames": dg.IOManagerDefinition.hardcoded_io_manager(stores.frames),
@@ -85,9 +97,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "models": dg.IOManagerDefinition.hardcoded_io_manager(stores.models),
         "reports": dg.IOManagerDefinition.hardcoded_io_manager(stores.reports),
         "training_windows": dg.ResourceDefinition.hardcoded_resource(
-            TrainingWindows(zone, stores.frames, stores.features, settings.window_days)
+            TrainingWindows(zone, stores.frames, stores.features, settings.window_days, excluded_days)
         ),
-        "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(stores.frames)),
+        "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(stores.frames, excluded_days)),
         "mlflow": build_mlflow_resource(settings),
         "registry": dg.ResourceDefinition.hardcoded_resource(ModelRegistry(settings)),
     }

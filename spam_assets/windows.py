@@ -1,22 +1,30 @@
 """The window: the days of features that the model of a date learns.
 
 It holds the features that are stored, and those of days that landed and were not run yet, so that what a model learns
-does not depend on which days happened to run before it.
+does not depend on which days happened to run before it. Days that a person excluded are in no window.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
-from spam_assets.io_managers.daily_files import StorageError
+from spam_assets.io_managers.daily_files import OutdatedFileError, StorageError, write_day
 from spam_assets.io_managers.parquet_frames import FrameIOManager
 
 if TYPE_CHECKING:
+    from spam_assets.landing.excluded_days import ExcludedDays
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import MailFeatures
+
+
+MadeAgain = Callable[[str, "MailFeatures"], None]
+"""Told of a day and its new features, before they are stored."""
+EXCLUDED = "excluded"
+"""Data version of an excluded day, as windows see it."""
 
 
 def first_day_of_window(last_day: str, window_days: int) -> str:
@@ -34,6 +42,10 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         asset: The asset whose days they are.
         stored_days: The days to read from there.
         computed: Days that are not stored, with their features.
+        excluded: Days that it would hold had nobody excluded them, with the reason.
+        without_file: Days that it holds though their file is gone from the landing zone.
+        make_again: Makes the features of a day again whose stored ones are of another version of the code; None: such
+            a day is an error.
     """
 
     def __init__(
@@ -42,10 +54,16 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         asset: str,
         stored_days: list[str],
         computed: "Mapping[str, MailFeatures] | None" = None,
+        excluded: Mapping[str, str] | None = None,
+        without_file: tuple[str, ...] = (),
+        make_again: "Callable[[str], MailFeatures] | None" = None,
     ) -> None:
+        self.excluded = dict(excluded or {})
+        self.without_file = without_file
         self._features = features
         self._asset = asset
         self._computed = computed or {}
+        self._make_again = make_again
         self._days = sorted({*stored_days, *self._computed})
 
     def __getitem__(self, day: str) -> "MailFeatures":
@@ -53,7 +71,12 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
             return self._computed[day]
         if day not in self._days:
             raise KeyError(day)
-        stored: MailFeatures = self._features.load_day(self._asset, day)
+        try:
+            stored: MailFeatures = self._features.load_day(self._asset, day)
+        except OutdatedFileError:
+            if self._make_again is None:
+                raise
+            return self._make_again(day)
         return stored
 
     def __iter__(self) -> Iterator[str]:
@@ -64,12 +87,15 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
 
     def data_versions(self) -> dict[str, str]:
         """Return the data version of each day."""
-        return {
-            day: self._features.fingerprint(self._computed[day])
-            if day in self._computed
-            else self._features.read_data_version(self._features.path_of(self._asset, day))
-            for day in self._days
-        }
+        return {day: self._find_version(day) for day in self._days}
+
+    def _find_version(self, day: str) -> str:
+        if day in self._computed:
+            return self._features.fingerprint(self._computed[day])
+        try:
+            return self._features.data_version_of(self._asset, day)
+        except OutdatedFileError:
+            return self._features.fingerprint(self[day])
 
 
 @dataclass(frozen=True)
@@ -81,15 +107,30 @@ class TrainingWindows:
         frames: Where mail is stored, raw and validated.
         features: Where features are stored.
         window_days: How many days a window spans.
+        excluded_days: The days that a person excluded; None where nobody can.
     """
 
     zone: "LandingZone"
     frames: FrameIOManager
     features: FeaturesIOManager
     window_days: int
+    excluded_days: "ExcludedDays | None" = None
 
-    def ending(self, last_day: str) -> WindowOfDays:
-        """Return the window that ends with a day. Days whose mail breaks a rule stay out.
+    def find_reasons(self) -> dict[str, str]:
+        """Return the excluded days, each with the reason.
+
+        Raises:
+            LandingError: the list cannot be reached.
+        """
+        excluded = self.excluded_days.read() if self.excluded_days else {}
+        return {day: exclusion.reason for day, exclusion in excluded.items()}
+
+    def ending(self, last_day: str, made_again: MadeAgain | None = None) -> WindowOfDays:
+        """Return the window that ends with a day. Days whose mail breaks a rule, or that are excluded, stay out.
+
+        The last day itself may be excluded: then the window holds what precedes it. Features of another version of the
+        code are made again from the stored mail when the window needs them; they are stored if `made_again` is there to
+        be told, else they are for this window only.
 
         Raises:
             StorageError: the features of the last day itself are not stored.
@@ -114,8 +155,11 @@ class TrainingWindows:
                 "(a day whose mail breaks a rule never gets there)"
             )
         landed = [day for day in self.zone.days() if first_day <= day <= last_day]
+        known = {*landed, *validated, *raw, *stored}
+        excluded = {day: reason for day, reason in self.find_reasons().items() if day in known}
+        stored = [day for day in stored if day not in excluded]
         computed = {}
-        for day in sorted({*landed, *validated, *raw} - set(stored)):
+        for day in sorted({*landed, *validated, *raw} - set(stored) - set(excluded)):
             if day in validated:
                 computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
                 continue
@@ -123,4 +167,25 @@ class TrainingWindows:
             with suppress(LandingError, QualityError):
                 mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).frame
                 computed[day] = featurize_mail(validate_day(mail, day))
-        return WindowOfDays(self.features, "mail_features", stored, computed)
+        without_file = tuple(day for day in stored if day not in landed)
+        make_again = partial(self._make_again, made_again)
+        return WindowOfDays(self.features, "mail_features", stored, computed, excluded, without_file, make_again)
+
+    def load_day(self, day: str, made_again: MadeAgain | None = None) -> "MailFeatures":
+        """Return the features of a stored day, made again where they are of another version of the code.
+
+        Raises:
+            StorageError: they are missing or damaged.
+        """
+        return WindowOfDays(self.features, "mail_features", [day], make_again=partial(self._make_again, made_again))[
+            day
+        ]
+
+    def _make_again(self, made_again: MadeAgain | None, day: str) -> "MailFeatures":
+        from spam_assets.learning.features import featurize_mail
+
+        features = featurize_mail(self.frames.load_day("validated_mail", day))
+        if made_again is not None:
+            made_again(day, features)  # first: after a crash in between the next window does both again
+            write_day(self.features.path_of("mail_features", day), self.features.to_bytes(features))
+        return features

@@ -1,15 +1,17 @@
 """The window of a date: what is stored, what landed and was not run yet, and nothing that breaks a rule."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from upath import UPath
 
+from spam_assets.io_managers import arrow_features
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
-from spam_assets.io_managers.daily_files import StorageError, write_day
+from spam_assets.io_managers.daily_files import OutdatedFileError, StorageError, write_day
 from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.landing.zone import LandingZone
-from spam_assets.learning.features import MailFeatures, featurize_mail
+from spam_assets.learning.features import MailFeatures, SparseRows, featurize_mail
 from spam_assets.windows import TrainingWindows, WindowOfDays
 from spam_assets_tests.conftest import day_text, make_mail
 
@@ -80,3 +82,79 @@ def test_a_date_without_features_of_its_own_says_what_to_do(
     windows = TrainingWindows(zone, FrameIOManager(UPath(tmp_path)), manager, window_days=5)
     with pytest.raises(StorageError, match=f"{ASSET} of {day_text(0)} is not in storage; materialize {ASSET}"):
         windows.ending(day_text(0))
+
+
+def store_old(manager: FeaturesIOManager, offset: int, features: MailFeatures) -> None:
+    """Store features as code of version 0 would have, other hashes and all."""
+    rows = features.views["words"]
+    other = dataclasses.replace(
+        features, views={**features.views, "words": SparseRows(rows.indices[::-1].copy(), rows.offsets)}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(arrow_features, "FEATURES_VERSION", "0")
+        store(manager, offset, other)
+
+
+@pytest.mark.parametrize("asks_for", ["features", "data versions"])
+def test_old_features_are_made_again_when_a_window_needs_them_and_that_is_told(
+    tmp_path: Path, manager: FeaturesIOManager, zone: LandingZone, asks_for: str
+) -> None:
+    features = [land_features(zone, offset) for offset in range(3)]
+    frames = FrameIOManager(UPath(tmp_path))
+    for offset in range(3):
+        write_day(
+            frames.path_of("validated_mail", day_text(offset)), frames.to_bytes(zone.read(day_text(offset)).frame)
+        )
+    store_old(manager, 0, features[0])
+    store_old(manager, 1, features[1])
+    store(manager, 2, features[2])
+    windows = TrainingWindows(zone, frames, manager, window_days=2)
+    with pytest.raises(OutdatedFileError, match=f"its features are of version 0, .*; materialize {ASSET} for"):
+        manager.load_day(ASSET, day_text(1))
+    told: list[str] = []
+
+    for again in range(2):
+        window = windows.ending(day_text(2), lambda day, made: told.append(f"{day} {manager.fingerprint(made)}"))
+        assert told == ([] if again == 0 else [f"{day_text(1)} {manager.fingerprint(features[1])}"])
+        if asks_for == "features":
+            assert [manager.fingerprint(window[day]) for day in window] == [*map(manager.fingerprint, features[1:])]
+        else:
+            assert window.data_versions() == {day_text(n): manager.fingerprint(features[n]) for n in (1, 2)}
+    assert len(told) == 1
+    assert manager.data_version_of(ASSET, day_text(1)) == manager.fingerprint(features[1])
+    with pytest.raises(OutdatedFileError):  # no window needed it
+        manager.load_day(ASSET, day_text(0))
+
+
+def test_old_features_stay_as_they_are_where_nobody_can_be_told(
+    tmp_path: Path, manager: FeaturesIOManager, zone: LandingZone
+) -> None:
+    features = land_features(zone, 0)
+    frames = FrameIOManager(UPath(tmp_path))
+    write_day(frames.path_of("validated_mail", day_text(0)), frames.to_bytes(zone.read(day_text(0)).frame))
+    store_old(manager, 0, features)
+    made = TrainingWindows(zone, frames, manager, window_days=2).load_day(day_text(0))
+    assert manager.fingerprint(made) == manager.fingerprint(features)
+    with pytest.raises(OutdatedFileError):
+        manager.load_day(ASSET, day_text(0))
+
+
+def test_old_features_whose_mail_is_gone_are_an_error_and_never_learnt(
+    tmp_path: Path, manager: FeaturesIOManager, zone: LandingZone
+) -> None:
+    store_old(manager, 0, land_features(zone, 0))
+    windows = TrainingWindows(zone, FrameIOManager(UPath(tmp_path)), manager, window_days=2)
+    with pytest.raises(StorageError, match=f"validated_mail of {day_text(0)} is not in storage"):
+        windows.ending(day_text(0))[day_text(0)]
+
+
+def test_files_of_before_versions_were_stored_hold_the_first_one(
+    manager: FeaturesIOManager, zone: LandingZone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(manager, 0, land_features(zone, 0))
+    path = manager.path_of(ASSET, day_text(0))
+    path.write_bytes(path.read_bytes().replace(b"features_version", b"something_before"))
+    assert manager.data_version_of(ASSET, day_text(0))
+    monkeypatch.setattr(arrow_features, "FEATURES_VERSION", "2")
+    with pytest.raises(OutdatedFileError, match="its features are of version 1, this code makes version 2"):
+        manager.load_day(ASSET, day_text(0))

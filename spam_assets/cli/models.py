@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from spam_assets.cli.console import CommandError, out, parse_day
+from spam_assets.cli.exclusion import describe_exclusions
 from spam_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -27,13 +28,16 @@ def models(
     """The registered versions of spam-classifier: training dates, figures, what the gate said, aliases."""
     from spam_assets.registry.registered_models import ModelRegistry
 
-    registry = ModelRegistry(load_settings())
+    settings = load_settings()
+    registry = ModelRegistry(settings)
     if on is not None:
         _print_services(registry, parse_day(on, "--on"))
     elif history:
         _print_history(registry.standing())
     else:
         _print_versions(registry)
+        for line in describe_exclusions(settings):
+            out.print(escape(line), soft_wrap=True)
 
 
 def _print_versions(registry: "ModelRegistry") -> None:

@@ -25,6 +25,8 @@ class DayRecord:
     data_version: str
     source: str | None
     skipped: bool
+    sha256: str | None = None
+    """Of the stored file's bytes, hexadecimal, where it was recorded."""
 
 
 def record_nothing(context: dg.AssetExecutionContext, reason: str, source: str = "none") -> None:
@@ -83,4 +85,10 @@ def read_day_records(instance: dg.DagsterInstance, asset: str) -> dict[str, DayR
 def _describe(entry: dg.EventLogEntry) -> DayRecord:
     materialization = entry.asset_materialization
     tags = materialization.tags or {} if materialization else {}
-    return DayRecord(tags.get(DATA_VERSION_TAG, ""), tags.get(SOURCE_TAG), SKIPPED_TAG in tags)
+    sha256 = materialization.metadata.get("sha256") if materialization else None
+    return DayRecord(
+        tags.get(DATA_VERSION_TAG, ""),
+        tags.get(SOURCE_TAG),
+        SKIPPED_TAG in tags,
+        str(sha256.value) if sha256 is not None else None,
+    )

@@ -1,6 +1,7 @@
 """Features: `MailFeatures` as memory-mapped Arrow tables."""
 
 import io
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -10,6 +11,7 @@ from upath import UPath
 
 from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager
 from spam_assets.io_managers.fingerprints import fingerprint_features
+from spam_assets.learning.code_versions import FEATURES_VERSION, OtherVersionError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,9 +19,23 @@ if TYPE_CHECKING:
     from spam_assets.learning.features import MailFeatures
 
 
+UNRECORDED_VERSION = "1"
+"""The version of features in files of before it was recorded."""
+
+
+@dataclass(frozen=True)
+class StoredFeatures:
+    """A stored day, its data version, and the version of the code that made it."""
+
+    features: "MailFeatures"
+    data_version: str
+    features_version: str
+
+
 class FeaturesIOManager(DailyFileIOManager):
     """`MailFeatures` as one Arrow table: a row a message, a list of hashed features for each view.
 
+    Each file holds the version of the code that made it, and none of another version is ever read for the present one.
     A window moves on by a day, so local files are mapped once and not for every model that learns them.
 
     Args:
@@ -30,6 +46,7 @@ class FeaturesIOManager(DailyFileIOManager):
     extension = ".arrow"
     VIEW_PREFIX: ClassVar[str] = "view:"
     DATA_VERSION: ClassVar[bytes] = b"data_version"
+    FEATURES_VERSION: ClassVar[bytes] = b"features_version"
 
     def __init__(self, base_path: UPath, days_kept_open: int = 1) -> None:
         super().__init__(base_path)
@@ -47,7 +64,9 @@ class FeaturesIOManager(DailyFileIOManager):
             columns[self.VIEW_PREFIX + name] = pa.LargeListArray.from_arrays(rows.offsets, rows.indices)
         buffer = io.BytesIO()
         batch = pa.record_batch(columns)
-        batch = batch.replace_schema_metadata({self.DATA_VERSION: self.fingerprint(value)})
+        batch = batch.replace_schema_metadata(
+            {self.DATA_VERSION: self.fingerprint(value), self.FEATURES_VERSION: FEATURES_VERSION}
+        )
         with pa.ipc.new_file(buffer, batch.schema) as writer:
             writer.write_batch(batch)
         return buffer.getvalue()
@@ -58,14 +77,22 @@ class FeaturesIOManager(DailyFileIOManager):
 
     @override
     def read_data_version(self, path: UPath) -> str:
-        return self._open(path)[1]
+        return self._open_current(path).data_version
 
     @override
     def from_path(self, path: UPath) -> "MailFeatures":
-        return self._open(path)[0]
+        return self._open_current(path).features
 
-    def _open(self, path: UPath) -> "tuple[MailFeatures, str]":
-        """Return a stored day and its data version."""
+    def _open_current(self, path: UPath) -> StoredFeatures:
+        stored = self.open_any_version(path)
+        if stored.features_version != FEATURES_VERSION:
+            raise OtherVersionError(
+                f"its features are of version {stored.features_version}, this code makes version {FEATURES_VERSION}"
+            )
+        return stored
+
+    def open_any_version(self, path: UPath) -> StoredFeatures:
+        """Read a file, whatever version of the code made it."""
         import pyarrow as pa
 
         if path.protocol in LOCAL_PROTOCOLS:
@@ -73,12 +100,12 @@ class FeaturesIOManager(DailyFileIOManager):
             return self._map_once(str(path), file.st_ino, file.st_mtime_ns, file.st_size)
         return self._read(pa.BufferReader(path.read_bytes()))
 
-    def _map_file(self, path: str, *_identity: int) -> "tuple[MailFeatures, str]":
+    def _map_file(self, path: str, *_identity: int) -> StoredFeatures:
         import pyarrow as pa
 
         return self._read(pa.memory_map(path))
 
-    def _read(self, source: "pa.NativeFile") -> "tuple[MailFeatures, str]":
+    def _read(self, source: "pa.NativeFile") -> StoredFeatures:
         import pyarrow as pa
 
         from spam_assets.learning.features import MailFeatures, SparseRows
@@ -96,4 +123,6 @@ class FeaturesIOManager(DailyFileIOManager):
             labels=batch.column("label").to_numpy(),
             views=views,
         )
-        return features, str(batch.schema.metadata[self.DATA_VERSION], "ascii")
+        metadata = batch.schema.metadata
+        features_version = metadata.get(self.FEATURES_VERSION, UNRECORDED_VERSION.encode())
+        return StoredFeatures(features, str(metadata[self.DATA_VERSION], "ascii"), str(features_version, "ascii"))

@@ -3,6 +3,7 @@
 No reader ever sees half of one, and a file that is missing or damaged is reported with what to do about it.
 """
 
+import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -14,12 +15,17 @@ from typing_extensions import override
 from upath import UPath
 
 from spam_assets.files import replace_file
+from spam_assets.learning.code_versions import OtherVersionError
 
 LOCAL_PROTOCOLS = ("", "file", "local")
 
 
 class StorageError(dg.Failure):
     """A stored file is missing, damaged or cannot be written; the description names path and remedy."""
+
+
+class OutdatedFileError(StorageError):
+    """A stored file is whole, but another version of the code made it, and this one cannot use it."""
 
 
 def write_day(path: UPath, content: bytes) -> None:
@@ -58,6 +64,12 @@ class DailyFileIOManager(dg.UPathIOManager):
         """Return the data version that the file holds or, where it holds none, that of its value."""
         return self.fingerprint(self.from_path(path))
 
+    def data_version_of(self, asset: str, day: str) -> str:
+        """Return the data version of a stored day; raises as `load_day` does."""
+        path = self.path_of(asset, day)
+        with self._telling_what_to_do(asset, day, path):
+            return self.read_data_version(path)
+
     def has_day(self, asset: str, day: str) -> bool:
         """Return whether a day of an asset is stored."""
         return bool(self.path_of(asset, day).exists())
@@ -78,6 +90,7 @@ class DailyFileIOManager(dg.UPathIOManager):
 
         Raises:
             StorageError: the file is missing or damaged.
+            OutdatedFileError: another version of the code made it.
         """
         path = self.path_of(asset, day)
         with self._telling_what_to_do(asset, day, path):
@@ -92,6 +105,8 @@ class DailyFileIOManager(dg.UPathIOManager):
             raise StorageError(
                 f"{asset} of {day} is not in storage ({path}); materialize {asset} for {day} first"
             ) from None
+        except OtherVersionError as error:
+            raise OutdatedFileError(f"{asset} of {day}: {error}; materialize {asset} for {day} again") from None
         except Exception as error:
             raise StorageError(
                 f"{asset} of {day} is damaged ({path}: {type(error).__name__}); materialize {asset} for {day} again"
@@ -101,7 +116,7 @@ class DailyFileIOManager(dg.UPathIOManager):
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
         content = self.to_bytes(obj)
         write_day(path, content)
-        context.add_output_metadata({"size_bytes": len(content)})
+        context.add_output_metadata({"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
 
     @override
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 from upath import UPath
 
-from spam_assets.io_managers.daily_files import DailyFileIOManager
+from spam_assets.io_managers.daily_files import DailyFileIOManager, OutdatedFileError
 from spam_assets.io_managers.fingerprints import fingerprint_model
 
 if TYPE_CHECKING:
@@ -26,6 +26,16 @@ class ModelIOManager(DailyFileIOManager):
     @override
     def fingerprint(self, value: "SpamModel") -> str:
         return fingerprint_model(value)
+
+    def load_current(self, asset: str, day: str) -> "SpamModel | None":
+        """Read one day; None where there is none, or one that this version of the code cannot use."""
+        if not self.has_day(asset, day):
+            return None
+        try:
+            model: SpamModel = self.load_day(asset, day)
+        except OutdatedFileError:
+            return None
+        return model
 
     @override
     def from_path(self, path: UPath) -> "SpamModel":

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from spam_assets.learning.calibration import Calibration
-from spam_assets.learning.code_versions import FEATURES_VERSION
+from spam_assets.learning.code_versions import FEATURES_VERSION, OtherVersionError
 from spam_assets.learning.evaluation import Evaluation
 from spam_assets.learning.features import PATTERNS, WORDS, MailFeatures
 from spam_assets.learning.label_suspects import (
@@ -125,7 +125,7 @@ class SpamModel:
         """Rebuild a model from the arrays of ``to_arrays``; one stored before suspects were kept has none.
 
         Raises:
-            ValueError: If the model reads features of another version than this code makes.
+            OtherVersionError: If the model reads features of another version than this code makes.
         """
         version = str(arrays["features_version"])
         if version != FEATURES_VERSION:
@@ -133,7 +133,7 @@ class SpamModel:
                 f"the model was trained on features of version {version}, this code makes version "
                 f"{FEATURES_VERSION}; train it again"
             )
-            raise ValueError(message)
+            raise OtherVersionError(message)
         nothing = pack_records(())
         slope, intercept, threshold = (float(value) for value in arrays["calibration"])
         return cls(
@@ -171,6 +171,7 @@ def load_model(content: bytes) -> SpamModel:
     """Return the model in the bytes of an `.npz` file.
 
     Raises:
+        OtherVersionError: the model reads features of another version than this code makes.
         ValueError: the file holds something else than plain arrays; nothing of it is executed.
         zipfile.BadZipFile: the file is damaged.
         KeyError: an array is missing.

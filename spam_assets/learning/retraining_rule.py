@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.reporting import DayReport
 
-Kind = Literal["no_champion", "age", "new_mail", "performance", "drift"]
+Kind = Literal["no_champion", "unreadable_champion", "age", "new_mail", "performance", "drift"]
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,7 @@ def decide_retraining(
     settings: RetrainingSettings,
     last_training: str | None = None,
     last_judged_day: str | None = None,
+    unreadable: str | None = None,
 ) -> RetrainingDecision:
     """Decide whether to train a model for the newest day.
 
@@ -143,6 +144,7 @@ def decide_retraining(
         last_training: The newest day that a model was trained for, whether it became the champion or not.
         last_judged_day: The newest day that was judged before. A day that is not newer, as one that is materialized
             again, triggers nothing.
+        unreadable: Why there is no ``champion`` though one serves, as part of a sentence; None where none serves.
     """
     if last_judged_day is not None and newest_day <= last_judged_day:
         waiting = f"{newest_day} is not newer than {last_judged_day}, which was judged before"
@@ -150,6 +152,8 @@ def decide_retraining(
     if last_training is not None and newest_day <= last_training:
         waiting = f"a model was trained for {last_training}; the next one wants newer mail"
         return RetrainingDecision(retrain=False, reasons=(), waiting=waiting)
+    if champion is None and unreadable is not None:
+        return RetrainingDecision(retrain=True, reasons=(Reason("unreadable_champion", f"the champion, {unreadable}"),))
     if champion is None:
         return RetrainingDecision(retrain=True, reasons=(Reason("no_champion", "there is no champion yet"),))
     known = {report.day: report for report in reports if report.day <= newest_day}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spam_assets.engine.locks import hold_lock
+from spam_assets.io_managers.fingerprints import fingerprint_model
 from spam_assets.registry.alias_changes import CHALLENGER as CHALLENGER
 from spam_assets.registry.alias_changes import CHAMPION as CHAMPION
 from spam_assets.registry.alias_changes import PREVIOUS as PREVIOUS
@@ -25,6 +26,7 @@ from spam_assets.registry.store import (
     MODEL_URI,
     TRAINING_DATE,
     TrackingError,
+    is_missing,
     prepare_tracking_store,
     secret_kept,
 )
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-    from spam_assets.learning.dated_model import DatedModel
+    from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.gate import Decision
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.succession import Judged, Succession
@@ -45,6 +47,22 @@ MODEL_NAME = "spam-classifier"
 WAITS = "wait"
 HELD = "hold"
 MODELS_IN_MEMORY = 6
+
+
+class UnreadableModelError(TrackingError):
+    """A registered model is there, but cannot score mail here; the description names the remedy.
+
+    Attributes:
+        why: Why it cannot, as part of a sentence.
+        is_outdated: Whether it is whole, and was made by another version of the code.
+    """
+
+    def __init__(self, version: "RegisteredVersion", why: str, remedy: str, *, is_outdated: bool = False) -> None:
+        super().__init__(
+            f"version {version.version}, trained for {version.training_date}, cannot score mail here: {why}; {remedy}"
+        )
+        self.why = why
+        self.is_outdated = is_outdated
 
 
 @dataclass(frozen=True)
@@ -155,20 +173,40 @@ class ModelRegistry:
         return max(earlier, key=lambda version: version.training_date, default=None)
 
     def load_model(self, version: RegisteredVersion) -> "SpamModel":
-        """Read a version's weights from its artifact; no code of the artifact is run."""
+        """Read a version's weights from its artifact; no code of the artifact is run.
+
+        Raises:
+            UnreadableModelError: the artifact is missing or damaged, or reads features of another version.
+        """
         if version.version in self._loaded:
             return self._loaded[version.version]
-        from mlflow.artifacts import download_artifacts
+        model = _parse_model(version, self._read_artifact(version))
+        self.remember(version, model)
+        return model
 
-        from spam_assets.learning.model import load_model
+    def _read_artifact(self, version: RegisteredVersion) -> bytes | None:
+        """Return the bytes of a version's model file; None where it is not there."""
+        from mlflow.artifacts import download_artifacts
 
         with self._guard(f"loading version {version.version}"):
             # Not `models:/...`, which MLflow looks up in the store of the process, whatever tracking_uri says.
             folder = self._client.get_model_version_download_uri(MODEL_NAME, str(version.version))
-            path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
-        model = load_model(Path(path).read_bytes())
-        self.remember(version, model)
-        return model
+            try:
+                path = download_artifacts(f"{folder}/data/{MODEL_FILE}", tracking_uri=self._settings.tracking_uri)
+            except Exception as error:
+                if is_missing(error):  # a store that cannot be reached says nothing of the model
+                    return None
+                raise
+        return Path(path).read_bytes()
+
+    def load_or_explain(self, version: RegisteredVersion) -> "DatedModel | UnreadableModel":
+        """Return a version's model with its date and number, or why it cannot be read."""
+        from spam_assets.learning.dated_model import UnreadableModel
+
+        try:
+            return self.load_dated(version)
+        except UnreadableModelError as error:
+            return UnreadableModel(version.training_date, version.version, error.why)
 
     def remember(self, version: RegisteredVersion, model: "SpamModel") -> None:
         """Keep the model of a version at hand, so that `load_model` need not read it."""
@@ -201,7 +239,10 @@ class ModelRegistry:
         return runs[0]
 
     def register(self, training_date: str, data_version: str) -> RegisteredVersion:
-        """Register the model of a training run as a new version; the same model is registered once."""
+        """Register the model of a training run as a new version; the same model is registered once.
+
+        One whose artifact was damaged since is registered again when it was trained again.
+        """
         from mlflow.exceptions import MlflowException
 
         run = self.training_run_of(training_date, data_version)
@@ -212,7 +253,9 @@ class ModelRegistry:
             )
             for known in same_date:
                 if known.tags.get(DATA_VERSION) == data_version:
-                    return _describe_version(known, {})
+                    described = _describe_version(known, {})
+                    if described.run_id == run.info.run_id or self._is_intact(described):
+                        return described
             uri = run.data.tags[MODEL_URI]
             create = partial(
                 client.create_model_version,
@@ -231,6 +274,13 @@ class ModelRegistry:
                 self._create_model()
                 version = create()
         return _describe_version(version, {})
+
+    def _is_intact(self, version: RegisteredVersion) -> bool:
+        try:
+            self.load_model(version)
+        except UnreadableModelError:
+            return False
+        return True
 
     def _create_model(self) -> None:
         from mlflow.exceptions import MlflowException
@@ -255,16 +305,28 @@ class ModelRegistry:
         return DatedModel(version.training_date, self.load_model(version), version.version, version.barred)
 
     def load_succession(self) -> "Succession":
-        """Return the models that the gate knows: the champion, the best one, and those that wait; and the pin."""
+        """Return the models that the gate knows: the champion, the best one, and those that wait; and the pin.
+
+        One that cannot be read is there with the reason. Where its store cannot be reached, nobody knows, and that is
+        an error.
+        """
+        from spam_assets.learning.dated_model import DatedModel, UnreadableModel
         from spam_assets.learning.succession import Succession
 
-        champion, best = self.aliased(CHAMPION), self.best()
+        champion, best = (
+            self.load_or_explain(version) if version else None for version in (self.aliased(CHAMPION), self.best())
+        )
+        is_another = best is not None and (champion is None or best.version != champion.version)
+        waiting = [self.load_or_explain(version) for version in self.waiting()]
         pin = self.standing().pin
         return Succession(
-            self.load_dated(champion) if champion else None,
-            self.load_dated(best) if best else None,
-            tuple(map(self.load_dated, self.waiting())),
+            champion if isinstance(champion, DatedModel) else None,
+            best if isinstance(best, DatedModel) else None,
+            tuple(one for one in waiting if isinstance(one, DatedModel)),
             pin.why if pin else "",
+            champion if isinstance(champion, UnreadableModel) else None,
+            best if isinstance(best, UnreadableModel) and is_another else None,
+            tuple(one for one in waiting if isinstance(one, UnreadableModel)),
         )
 
     def carry_out_verdicts(
@@ -275,12 +337,16 @@ class ModelRegistry:
         A promoted candidate becomes champion and the old one `previous`; the newest of the others becomes
         `challenger` if it is not older than the champion.
         """
-        champion = after.champion
-        succeeds = champion is not None and (before.champion is None or champion.version != before.champion.version)
+        from spam_assets.learning.gate import Decision
+
+        served, champion = before.serving, after.serving
+        succeeds = champion is not None and (served is None or champion.version != served.version)
+        for lost in before.unreadable_waiting:
+            self.note_verdict(lost.version, Decision("refuse", f"it waited in vain: {lost.told}"))
         for one in judged:
             if succeeds and champion is not None and one.candidate.version == champion.version:
                 continue  # noted with the change itself: else, after a crash between, it would never be judged again
-            is_not_newer = before.champion is not None and one.candidate.training_date <= before.champion.training_date
+            is_not_newer = served is not None and one.candidate.training_date <= served.training_date
             self.note_verdict(_number(one.candidate), one.decision, is_first_only=is_not_newer)
         wanted: dict[str, int] = {}
         why = ""
@@ -290,7 +356,7 @@ class ModelRegistry:
             wanted[CHALLENGER] = _number(newest.candidate)
             why = f"{newest.decision.verdict}: {newest.decision.reason}"
         if succeeds and champion is not None:
-            wanted |= _succeed(_number(champion), before.champion.version if before.champion else None)
+            wanted |= _succeed(_number(champion), served.version if served else None)
             why = next((one.decision.reason for one in judged if one.decision.promote), "")
         best = after.best.version if after.best is not None else None
         if before.best is not None and best == before.best.version:
@@ -396,7 +462,7 @@ class ModelRegistry:
         return secret_kept(self._settings.tracking_uri, doing)
 
 
-def _number(dated: "DatedModel") -> int:
+def _number(dated: "DatedModel | UnreadableModel") -> int:
     if dated.version is None:
         raise ValueError(f"the model trained for {dated.training_date} is not registered; register it first")
     return dated.version
@@ -405,6 +471,25 @@ def _number(dated: "DatedModel") -> int:
 def _succeed(version: int, old: int | None) -> dict[str, int]:
     """Return the aliases of a new champion, and of the old one, if there is one."""
     return {**({PREVIOUS: old} if old is not None else {}), CHAMPION: version}
+
+
+def _parse_model(version: RegisteredVersion, content: bytes | None) -> "SpamModel":
+    from spam_assets.learning.code_versions import OtherVersionError
+    from spam_assets.learning.model import load_model
+
+    again = f"spam-assets run --date {version.training_date} registers it again, spam-assets promote names another one"
+    if content is None:
+        raise UnreadableModelError(version, "its artifact is missing", again)
+    try:
+        model = load_model(content)
+    except OtherVersionError as error:
+        remedy = "MLflow serves it with the code that it carries; spam-assets backfill trains its successor"
+        raise UnreadableModelError(version, str(error).partition(";")[0], remedy, is_outdated=True) from None
+    except Exception as error:
+        raise UnreadableModelError(version, f"its artifact is damaged ({type(error).__name__})", again) from error
+    if version.data_version and fingerprint_model(model) != version.data_version:
+        raise UnreadableModelError(version, "its artifact is not what was registered", again)
+    return model
 
 
 def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:

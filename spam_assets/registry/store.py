@@ -4,7 +4,7 @@ Errors that leave this room never show the tracking URI, which may hold a passwo
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -45,6 +45,15 @@ def secret_kept(tracking_uri: str, doing: str) -> Iterator[None]:
             f"MLflow failed while {doing} ({type(error).__name__}); "
             "check that MLFLOW_TRACKING_URI is right and its server answers"
         ) from None
+
+
+def is_missing(error: BaseException) -> bool:
+    """Whether an artifact store was reached and said that something is not there; each says so in its own way."""
+    response = getattr(error, "response", None)
+    codes = {getattr(error, "error_code", None), getattr(response, "status_code", None)}
+    if isinstance(response, Mapping):
+        codes.add(response.get("Error", {}).get("Code"))
+    return isinstance(error, FileNotFoundError) or bool(codes & {"RESOURCE_DOES_NOT_EXIST", "404", "NoSuchKey", 404})
 
 
 _prepared_stores: set[str] = set()

@@ -25,7 +25,9 @@ from spam_assets.registry.store import (
     prepare_tracking_store,
     secret_kept,
 )
+from spam_assets.registry.training_records import RECORD_FILE, RECORDED_PACKAGES, WINDOW_FILE, build_record
 from spam_assets.settings import Settings
+from spam_assets.urls import hide_credentials
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)  # of its hooks, which nothing here uses
@@ -47,7 +49,6 @@ RUN_OPEN = "RUNNING"
 TRAINED_ASSET = "trained_model"
 DAGSTER_RUN_ID = "dagster_run_id"
 """The tag by which dagster-mlflow finds runs."""
-RECORDED_PACKAGES = ("dagster", "mlflow", "numpy", "pandas", "scikit-learn", "spam-assets")
 
 
 class TrainingMlFlow(MlFlow):
@@ -59,6 +60,7 @@ class TrainingMlFlow(MlFlow):
     """
 
     settings: Settings
+    opened_seconds: float
     experiment: "Experiment"
     tracking_client: "MlflowClient"
     is_cancelled: Callable[[], bool]
@@ -117,6 +119,7 @@ class TrainingMlFlow(MlFlow):
         }
         with secret_kept(self.tracking_uri, "opening a run"):
             run = self.tracking_client.create_run(self.experiment_id, run_name=f"train-{day}", tags=tags)
+        self.opened_seconds = time.monotonic()
         return str(run.info.run_id)
 
     def end_open_runs(self) -> None:
@@ -169,7 +172,10 @@ class TrainingMlFlow(MlFlow):
                 tags=[RunTag(DATA_VERSION, data_version)],
             )
             client.log_text(run_id, picture, "evaluation.svg")
-            client.log_dict(run_id, dict(window), "window.json")
+            client.log_dict(run_id, dict(window), WINDOW_FILE)
+            storage, seconds = hide_credentials(self.settings.storage_url), time.monotonic() - self.opened_seconds
+            record = build_record(day, model, data_version, settings, window, storage, seconds)
+            client.log_dict(run_id, record.to_dict(), RECORD_FILE)
             client.set_tag(run_id, MODEL_URI, log_model(run_id, model))
 
     def url_of(self, run_id: str) -> str:

@@ -70,7 +70,10 @@ def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
             dg.AssetObservation(
                 "raw_mail",
                 partition=day,
-                metadata={"landing_file": "gone from the landing zone; what was made of it stays in use"},
+                metadata={
+                    "landing_file": "gone from the landing zone; what was made of it stays in use, until somebody runs "
+                    f"spam-assets exclude {day} --reason TEXT"
+                },
             )
             for day in plan.deleted
         ],

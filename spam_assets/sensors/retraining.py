@@ -38,12 +38,17 @@ IN_PROGRESS = [
 )
 def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Train a model for the newest day when the rule says so, else judge again what waits; the cursor is that day."""
+    from spam_assets.landing.errors import LandingError
     from spam_assets.learning.retraining_rule import decide_retraining
     from spam_assets.registry.registered_models import ModelRegistry
-    from spam_assets.resources import open_stores
+    from spam_assets.resources import open_excluded_days, open_stores
 
     stores = open_stores(SETTINGS)
-    newest_day = find_newest_day(stores.features.stored_days("mail_features"))
+    try:
+        excluded = open_excluded_days(SETTINGS).read()
+    except LandingError as error:
+        return dg.SkipReason(str(error))
+    newest_day = find_newest_day([day for day in stores.features.stored_days("mail_features") if day not in excluded])
     judged = context.cursor or None
     if newest_day is None:
         return dg.SkipReason("no mail has been featurized yet; materialize days, or turn the sensor new_mail on")
@@ -53,14 +58,20 @@ def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
     if busy:
         return dg.SkipReason(f"{len(busy)} runs are in progress ({', '.join(sorted(set(busy)))}); {newest_day} waits")
     settings = build_retraining_settings(SETTINGS)
-    report_days = [day for day in stores.reports.stored_days("champion_report") if day <= newest_day]
+    report_days = [
+        day
+        for day in stores.reports.stored_days("champion_report")
+        if day <= newest_day and day not in excluded  # its report may be of before it was excluded
+    ]
+    champion, unreadable = _recall_champion()
     decision = decide_retraining(
         [stores.reports.load_day("champion_report", day) for day in report_days[-REPORTS_READ:]],
-        _recall_champion(),
+        champion,
         newest_day,
         settings,
         last_training=max(stores.models.stored_days("trained_model"), default=None),
         last_judged_day=judged,
+        unreadable=unreadable,
     )
     reasons = "; ".join(reason.sentence for reason in decision.reasons)
     if not decision.retrain:
@@ -101,16 +112,18 @@ def build_retraining_settings(settings: Settings) -> "RetrainingSettings":
     )
 
 
-def _recall_champion() -> "ChampionRecord | None":
-    from spam_assets.learning.dated_model import DatedModel
+def _recall_champion() -> "tuple[ChampionRecord | None, str | None]":
+    """Return what the rule needs to know of the champion, or why it cannot be known; neither where none serves."""
+    from spam_assets.learning.dated_model import UnreadableModel
     from spam_assets.learning.retraining_rule import ChampionRecord
     from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 
     registry = ModelRegistry(SETTINGS)
     champion = registry.aliased(CHAMPION)
     if champion is None:
-        return None
-    return ChampionRecord.from_model(DatedModel(champion.training_date, registry.load_model(champion)))
+        return None, None
+    dated = registry.load_or_explain(champion)
+    return (None, dated.told) if isinstance(dated, UnreadableModel) else (ChampionRecord.from_model(dated), None)
 
 
 @described(

@@ -1,7 +1,7 @@
 """What people look at in the Dagster UI: previews, shares, tables and pictures, as Dagster metadata."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spam_assets.landing.corrections import Corrections
     from spam_assets.landing.zone import LandedDay
-    from spam_assets.learning.dated_model import DatedModel
+    from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.explanation import StrongestWords
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.label_suspects import SuspectLabel
@@ -86,7 +86,7 @@ def describe_corrections(corrections: "Corrections") -> dict[str, Any]:
 
 def describe_removed_day(last: "pd.DataFrame", file_missing: str) -> dict[str, Any]:
     """Return what a day holds whose file is gone from the landing zone: the mail of its last run."""
-    note = f"- {file_missing}\n- The mail of the day's last run stays in use."
+    note = f"- {file_missing}\n- The mail of the day's last run stays in use; spam-assets exclude takes a day out."
     return {**describe_mail(last), "notes": dg.MetadataValue.md(note)}
 
 
@@ -153,6 +153,20 @@ def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> d
         "window_days": len(window),
         "window_first_day": window[0],
         "window_last_day": window[-1],
+    }
+
+
+def describe_exclusion(reason: str | None) -> dict[str, Any]:
+    """Return that no model learns a day, and why; nothing for other days."""
+    return {} if reason is None else {"excluded": f"no model learns this day: {reason}"}
+
+
+def describe_window(excluded: Mapping[str, str], without_file: Sequence[str]) -> dict[str, Any]:
+    """Return which days a window leaves out because somebody excluded them, and which it holds without a file."""
+    left_out = "\n".join(f"- {day}: {escape_markdown(reason, characters=1000)}" for day, reason in excluded.items())
+    return {
+        "days_excluded": dg.MetadataValue.md(left_out or "none"),
+        "days_without_landing_file": ", ".join(without_file) or "none",
     }
 
 
@@ -230,7 +244,7 @@ def picture_metadata(svg: str, title: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
 
 
-def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | None") -> dict[str, Any]:
+def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | UnreadableModel | None") -> dict[str, Any]:
     """Return what became of the candidates of a day and why: of the promoted one, if any, else of the newest.
 
     One that would be promoted if the champion were not pinned counts as promoted here.

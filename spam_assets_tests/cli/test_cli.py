@@ -17,6 +17,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from spam_assets.cli import console
 from spam_assets.cli.app import app, main
 from spam_assets.landing.importers import spamassassin
 from spam_assets.landing.zone import LandingZone
@@ -122,6 +123,7 @@ def call(desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)  # MLflow exports the one that was used last
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setattr(console.out, "width", int(environment.get("COLUMNS", 200)))  # read once, at its import
         monkeypatch.setattr(sys, "argv", ["spam-assets", *arguments])
         capsys.readouterr()
         try:
@@ -516,7 +518,7 @@ def test_history_tells_who_served_and_why_and_pins_and_bars_are_shown(call: Call
     for arguments in (("promote", "2"), ("promote", "1", "--reason", "a person [knows] better"), ("rollback",)):
         assert call(*arguments).returncode == 0
     history = call("models", "--history", COLUMNS="300").stdout
-    assert re.search(r"│ champion \d to \d.* │ gate +│", history)
+    assert re.search(r"│ champion (none|\d) to \d.* │ gate +│", history)
     assert re.search(r"│ champion 2 to 1, .*pinned +│ person +│ a person \[knows\] better +│", history)
     assert re.search(r"│ champion 1 to 2, .*pinned +│ rollback +│ rolled back by hand, no reason was given", history)
     numbers = [int(number) for number in re.findall(r"^│ (\d+) ", history, re.MULTILINE)]

@@ -38,6 +38,15 @@ def test_without_a_champion_a_model_is_trained():
     assert kinds_of(decision) == ["no_champion"]
 
 
+def test_beside_a_champion_that_cannot_be_read_a_model_is_trained_for_that_reason():
+    told = "version 7 of 2024-01-05 cannot score mail here: its artifact is damaged"
+    decision = decide_retraining([], None, TRAINED, RetrainingSettings(), unreadable=told)
+    assert decision.retrain
+    assert [(reason.kind, reason.sentence) for reason in decision.reasons] == [
+        ("unreadable_champion", f"the champion, {told}")
+    ]
+
+
 @pytest.mark.parametrize(
     ("newest", "expected"), [(day_after(19), False), (day_after(20), False), (day_after(21), True)]
 )

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from spam_assets.learning.dated_model import DatedModel
+from spam_assets.learning.dated_model import DatedModel, UnreadableModel
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE
 from spam_assets.learning.model import dump_model
@@ -162,3 +162,68 @@ def test_an_older_day_that_runs_again_does_not_judge_newer_candidates(models):
     after, judged = judge_day(before, None, mail_until(22))
     assert after.waiting == before.waiting
     assert judged == ()
+
+
+def test_who_has_learnt_an_excluded_day_does_not_come_to_serve(models):
+    before = Succession(models[19], models[19], (models[20],))
+    excluded = {DAYS[19]: "labels of a broken export"}  # learnt by both candidates, not by the champion
+    after, judged = judge_day(before, models[21], mail_until(21), excluded=excluded)
+    assert after.champion is models[19]
+    assert after.waiting == ()
+    assert [one.decision.verdict for one in judged] == ["refuse", "refuse"]
+    assert judged[0].decision.reason == (
+        f"it has learnt what is excluded: {DAYS[19]} (labels of a broken export); train it again"
+    )
+    _, judged = judge_day(before, models[21], mail_until(21), excluded={DAYS[22]: "not learnt"})
+    assert "refuse" not in [one.decision.verdict for one in judged]
+
+
+def test_a_champion_that_has_learnt_an_excluded_day_goes_on_serving_and_that_is_said(models):
+    champion = dataclasses.replace(models[20], version=7)
+    after, judged = judge_day(Succession(champion), champion, mail_until(20), excluded={DAYS[3]: "a bad day"})
+    assert after.champion is champion
+    assert judged[0].decision.reason == (
+        f"it serves already, though it has learnt what is excluded: {DAYS[3]} (a bad day)"
+    )
+
+
+LOST = "version 7 of {} cannot score mail here: its artifact is damaged (BadZipFile)"
+
+
+def lose(number: int) -> UnreadableModel:
+    return UnreadableModel(DAYS[number - 1], 7, "its artifact is damaged (BadZipFile)")
+
+
+def test_beside_a_champion_that_cannot_be_read_the_bar_decides_and_that_is_said(models):
+    before = Succession(unreadable_champion=lose(19))
+    assert before.serving == lose(19)
+    after, judged = judge_day(before, models[20], mail_until(20))
+    assert after.champion is models[20]
+    assert after.serving is models[20]
+    assert judged[0].decision.reason.startswith("the first model: (1-ROCA)%")
+    assert judged[0].decision.reason.endswith(
+        f"; judged by the bar of a first model, because the champion, {LOST.format(DAYS[18])}"
+    )
+
+
+def test_a_candidate_that_fails_the_bar_leaves_the_unreadable_champion_serving(models):
+    broken = change(models[20], threshold=1.1)
+    after, judged = judge_day(Succession(unreadable_champion=lose(19)), broken, mail_until(20))
+    assert after.serving == lose(19)
+    assert judged[0].decision.verdict == "refuse"
+    assert "because the champion, version 7" in judged[0].decision.reason
+
+
+def test_a_backfill_moves_no_unreadable_champion_back_in_time(models):
+    after, judged = judge_day(Succession(unreadable_champion=lose(21)), models[20], mail_until(20))
+    assert after.serving == lose(21)
+    assert judged[0].decision.reason == (
+        f"trained for {DAYS[19]}, the champion for {DAYS[20]}: a backfill never moves the champion back in time"
+    )
+
+
+def test_that_the_best_model_could_not_be_asked_is_said(models):
+    _, judged = judge_day(Succession(models[19], unreadable_best=lose(10)), models[20], mail_until(20))
+    assert judged[0].decision.reason.endswith(
+        f"; not held against the best model of the last year, because {LOST.format(DAYS[9])}"
+    )

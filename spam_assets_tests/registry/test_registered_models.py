@@ -1,14 +1,26 @@
 """The registered model: a version for each model, and aliases that follow decisions."""
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.learning.dated_model import DatedModel, UnreadableModel
 from spam_assets.learning.gate import Decision
-from spam_assets.learning.model import SpamModel
-from spam_assets.registry.registered_models import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, ModelRegistry
+from spam_assets.learning.model import SpamModel, dump_model
+from spam_assets.learning.succession import Succession
+from spam_assets.registry.registered_models import (
+    CHALLENGER,
+    CHAMPION,
+    MODEL_NAME,
+    PREVIOUS,
+    ModelRegistry,
+    RegisteredVersion,
+    UnreadableModelError,
+)
 from spam_assets.registry.store import TrackingError
 from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.settings import Settings
@@ -127,3 +139,82 @@ def test_aliases_follow_decisions_and_rolling_back_twice_returns(
     found = registry.aliased(CHAMPION)
     assert found is not None
     assert (found.version, found.training_date, MODEL_NAME) == (3, DAYS[2], "spam-classifier")
+
+
+def find_model_file(registry: ModelRegistry, version: RegisteredVersion) -> Path:
+    folder = registry._client.get_model_version_download_uri(MODEL_NAME, str(version.version))
+    return Path(folder.removeprefix("file://"), "data", "model.npz")
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("missing", "its artifact is missing"),
+        ("cut off", "its artifact is damaged"),
+        ("exchanged", "its artifact is not what was registered"),
+        ("of another version", "the model was trained on features of version 0, this code makes version"),
+    ],
+)
+def test_a_model_that_cannot_be_read_is_told_with_the_reason(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel, how: str, why: str
+) -> None:
+    remedy = "MLflow serves it with the code that it carries" if "version" in how else f"run --date {DAYS[1]} registers"
+    whole = ModelRegistry(settings).register(DAYS[0], log(mlflow, DAYS[0], change(model, 0.4)))
+    version = ModelRegistry(settings).register(DAYS[1], log(mlflow, DAYS[1], model))
+    path = find_model_file(ModelRegistry(settings), version)
+    content = {
+        "cut off": path.read_bytes()[:1000],
+        "exchanged": dump_model(change(model, 0.25)),
+        "of another version": dump_model(dataclasses.replace(model, features_version="0")),
+    }
+    path.unlink() if how == "missing" else path.write_bytes(content[how])
+
+    registry = ModelRegistry(settings)
+    with pytest.raises(UnreadableModelError, match=f"version 2, trained for {DAYS[1]}, cannot score mail here: {why}"):
+        registry.load_model(version)
+    with pytest.raises(UnreadableModelError, match=remedy):
+        registry.load_model(version)
+    found = registry.load_or_explain(version)
+    assert isinstance(found, UnreadableModel)
+    assert (found.training_date, found.version) == (DAYS[1], 2)
+    assert why in found.why
+    assert isinstance(registry.load_or_explain(whole), DatedModel)
+
+    registry.point(CHAMPION, version.version)
+    registry.change("gate", "", {}, best=version.version)
+    registry.note_verdict(version.version, Decision("wait", "too little evidence"))
+    found_succession = registry.load_succession()
+    assert found_succession == Succession(unreadable_champion=found, unreadable_waiting=(found,))
+    registry.change("gate", "", {}, best=whole.version)
+    assert registry.load_succession().best is not None
+
+    registry.carry_out_verdicts(found_succession, found_succession, ())
+    assert registry.waiting() == []
+    assert "it waited in vain" in registry.versions()[1].reason
+
+
+def test_a_store_that_cannot_be_read_says_nothing_of_the_model(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder in the file's place stands for a store that answers with something else than 'not there'."""
+    registry = ModelRegistry(settings)
+    version = registry.register(DAYS[1], log(mlflow, DAYS[1], model))
+    path = find_model_file(registry, version)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(OSError, match="directory"):
+        ModelRegistry(settings).load_or_explain(version)
+
+
+def test_a_damaged_model_is_registered_again_once_it_was_trained_again(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel
+) -> None:
+    first = ModelRegistry(settings).register(DAYS[1], log(mlflow, DAYS[1], model))
+    find_model_file(ModelRegistry(settings), first).unlink()
+    data_version = fingerprint_model(model)
+    assert ModelRegistry(settings).register(DAYS[1], data_version).version == 1, "the same run has the same file"
+    log(mlflow, DAYS[1], model)
+    second = ModelRegistry(settings).register(DAYS[1], data_version)
+    assert (second.version, second.data_version) == (2, data_version)
+    assert fingerprint_model(ModelRegistry(settings).load_model(second)) == data_version
+    assert ModelRegistry(settings).register(DAYS[1], data_version) == second

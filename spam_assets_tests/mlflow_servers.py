@@ -54,11 +54,13 @@ def serve_mlflow(folder: Path, backend: str | None = None, *, with_users: bool =
         "--artifacts-destination", str(folder / "store"),
     ]  # fmt: skip
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_TRACKING_")}
+    environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # one process less
     if with_users:
         (folder / "auth.ini").write_text(
             "[mlflow]\ndefault_permission = READ\nauthorization_function = "
             "mlflow.server.auth:authenticate_request_basic_auth\n"
             f"database_uri = sqlite:///{folder / 'auth.db'}\n"
+            "auth_cache_ttl_seconds = 60\n"  # else every request costs the hashing of a password
             f"admin_username = {ADMIN[0]}\nadmin_password = {ADMIN[1]}\n"
         )
         command += ["--app-name", "basic-auth"]

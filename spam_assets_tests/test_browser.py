@@ -148,6 +148,10 @@ def test_days_materialized_by_clicks_show_their_checks_and_the_picture(dagster_d
         page.goto(f"{dagster_dev}/assets/{asset}?view=partitions")
         wait_for(f"partition bar of {asset} that is {bar}", lambda: read_partition_bar(page) == bar)
 
+    # Who serves, since when and why, without a click.
+    page.goto(f"{dagster_dev}/assets/registered_model?view=partitions&partition={day_text(4)}")
+    page.get_by_role("cell", name=re.compile(r"^champion (none|\d) to \d")).first.wait_for()
+
 
 def test_a_sensor_that_is_turned_on_by_a_click_runs_the_day_that_lands(
     dagster_dev: str, page: "Page", tmp_path: Path

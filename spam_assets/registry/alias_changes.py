@@ -4,6 +4,7 @@ Not here: how they are written, see `registry.alias_history`.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -13,8 +14,8 @@ CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
 ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
-CHANGE_PREFIX = "change."
-"""Of the tags of the registered model that hold the changes, `change.{number}.{token}`."""
+CHANGE_TAG = re.compile(r"change\.([0-9]{6,})\.[0-9a-f]*")
+"""Tags of the registered model that hold the changes, `change.{number}.{token}`."""
 WHY_CHARACTERS = 1000
 """A tag of a registered model holds 5,000 characters."""
 
@@ -83,12 +84,13 @@ class Change:
 
 def name_change(number: int, token: str) -> str:
     """Return the tag of a change; the token tells two writers of one number apart."""
-    return f"{CHANGE_PREFIX}{number:06}.{token}"
+    return f"change.{number:06}.{token}"
 
 
 def read_number(key: str) -> int:
-    """Return the number of the change that a tag holds."""
-    return int(key.split(".")[1])
+    """Return the number of the change that a tag holds; 0 where it holds something else."""
+    found = CHANGE_TAG.fullmatch(key)
+    return int(found[1]) if found else 0
 
 
 @dataclass(frozen=True)
@@ -110,13 +112,13 @@ class Standing:
     @classmethod
     def read(cls, aliases: Mapping[str, int], tags: Mapping[str, str], carried_out: str) -> "Standing":
         """Make sense of a registered model; `carried_out` is the tag of the last change that was carried out."""
-        found = [Change.from_tag(key, value) for key, value in tags.items() if key.startswith(CHANGE_PREFIX)]
+        found = [Change.from_tag(key, value) for key, value in tags.items() if read_number(key)]
         found.sort(key=lambda change: (change.number, change.key != carried_out, change.at, change.key))
         by_number: dict[int, Change] = {}
         for change in found:
             by_number.setdefault(change.number, change)
         changes = tuple(by_number.values())
-        last = read_number(carried_out) if carried_out else 0
+        last = read_number(carried_out)
         return cls(
             aliases,
             changes,

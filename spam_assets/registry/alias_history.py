@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from spam_assets.registry.alias_changes import CHANGE_PREFIX, Change, Standing, name_change
+from spam_assets.registry.alias_changes import Change, Standing, name_change, read_number
 from spam_assets.registry.store import TrackingError
 from spam_assets.registry.version_notes import write_verdict
 
@@ -80,7 +80,7 @@ class AliasHistory:
         written = replace(change, number=number, at=now, key=name_change(number, uuid4().hex[:8]))
         self._client.set_registered_model_tag(self._name, written.key, written.to_tag())
         tags = self._client.get_registered_model(self._name).tags
-        same_or_later = [key for key in tags if key.startswith(CHANGE_PREFIX) and key >= name_change(number, "")]
+        same_or_later = [key for key in tags if read_number(key) >= number]
         if same_or_later != [written.key]:  # of another home folder: the lock keeps those of this one apart
             self._drop_tag(written.key)
             raise TrackingError("somebody else changed the aliases at the same moment; nothing was changed, try again")

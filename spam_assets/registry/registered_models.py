@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
+    from mlflow.exceptions import MlflowException
 
     from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.gate import Decision
@@ -125,7 +126,7 @@ class ModelRegistry:
             try:
                 version = self._client.get_model_version_by_alias(MODEL_NAME, alias)
             except MlflowException as error:
-                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                if error.error_code == "INVALID_PARAMETER_VALUE" or self._is_no_model_yet(error):
                     return None
                 raise
         return _describe_version(version, {int(version.version): list(version.aliases)})
@@ -269,7 +270,7 @@ class ModelRegistry:
             try:
                 version = create()
             except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                if not self._is_no_model_yet(error):
                     raise
                 self._create_model()
                 version = create()
@@ -281,6 +282,12 @@ class ModelRegistry:
         except UnreadableModelError:
             return False
         return True
+
+    def _is_no_model_yet(self, error: "MlflowException") -> bool:
+        """Return whether MLflow refused because nothing is registered; a server with users denies permission then."""
+        if error.error_code == "PERMISSION_DENIED":
+            return not self._client.search_registered_models(f"name = '{MODEL_NAME}'")
+        return str(error.error_code) == "RESOURCE_DOES_NOT_EXIST"
 
     def _create_model(self) -> None:
         from mlflow.exceptions import MlflowException

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 # Before MLflow is imported, which reads them once.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # the URL of a run, with user and password
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of MLflow's own 7, which take minutes to give up
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 

@@ -40,7 +40,8 @@ BLOCKS = "\N{MIDDLE DOT}" + "".join(map(chr, range(0x2581, 0x2589)))
 PREVIEW_ROWS = 8
 PREVIEW_CHARACTERS = 80
 SUSPECTS_SHOWN = 20
-CHANGES_SHOWN = 10
+INLINE_CHARACTERS = 1000
+"""Of longer Markdown the UI shows a link instead."""
 
 
 def describe_columns(names: Sequence[str]) -> dg.TableSchema:
@@ -270,15 +271,19 @@ def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | Unread
 
 
 def describe_history(standing: "Standing") -> dict[str, Any]:
-    """Return the last changes of who serves as a table, newest first, and the pin if there is one."""
+    """Return the last changes of who serves as a table, newest first, and the pin if there is one.
+
+    The table holds as many as the UI shows without a click; `spam-assets models --history` has all.
+    """
     from spam_assets.registry.alias_changes import tell_change
 
     lines = ["| when (UTC) | what | who | why |", "|---|---|---|---|"]
-    lines.extend(
-        f"| {change.at[:16].replace('T', ' ')} | {tell_change(change)} | {change.who} "
-        f"| {escape_markdown(change.why, characters=300)} |"
-        for change in list(reversed(standing.changes))[:CHANGES_SHOWN]
-    )
+    for change in reversed(standing.changes):
+        when = change.at[:16].replace("T", " ")
+        line = f"| {when} | {tell_change(change)} | {change.who} | {escape_markdown(change.why)} |"
+        if len("\n".join([*lines, line])) >= INLINE_CHARACTERS:
+            break
+        lines.append(line)
     pin = standing.pin
     return {
         "history": dg.MetadataValue.md("\n".join(lines)),

@@ -206,6 +206,13 @@ def test_of_two_who_write_one_number_the_second_is_told_to_try_again(registry: M
     assert registry.standing().aliases[CHAMPION] == 2
 
 
+def test_tags_of_other_people_are_left_alone(registry: ModelRegistry) -> None:
+    for name in ("change.log", "change.of.heart", "changes"):
+        registry._client.set_registered_model_tag(MODEL_NAME, name, "not ours")
+    promote(registry, 1)
+    assert [what for _, what, _ in told(registry)] == ["champion none to 1"]
+
+
 def test_a_long_reason_is_cut_and_fits_a_tag_of_any_database(registry: ModelRegistry) -> None:
     with registry.changing():
         registry.change("person", '"\u00e9' * 3000, {CHAMPION: 1, PREVIOUS: 2, CHALLENGER: 3}, pins=True, best=1)

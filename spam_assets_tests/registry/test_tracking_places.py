@@ -1,10 +1,8 @@
 """Days are registered wherever MLFLOW_TRACKING_URI leads: a database, or a real MLflow server of one's own."""
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from mlflow import MlflowClient
 from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import FIRST_DAY, LandDays
+from spam_assets_tests.mlflow_servers import serve_mlflow
 from spam_assets_tests.pipeline import run_days
 
 LOAD_ELSEWHERE = """
@@ -45,30 +44,8 @@ def register_days(settings: Settings, instance: dg.DagsterInstance, days: list[s
 @pytest.fixture
 def mlflow_server(tmp_path: Path) -> Iterator[str]:
     """A real `mlflow server` with a database and an artifact store of its own; yields its URL."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
-             "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
-             "--artifacts-destination", str(folder / "store")],
-            cwd=folder, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert server.poll() is None, (folder / "log").read_text()
-            time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        os.killpg(server.pid, 9)
-        server.wait()
+    with serve_mlflow(tmp_path / "server") as server:
+        yield server.url
 
 
 def test_with_a_database_artifacts_are_in_the_home_folder(

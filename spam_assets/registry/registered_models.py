@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spam_assets.engine.locks import hold_lock
-from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.io_managers.fingerprints import fingerprint_stored_model
 from spam_assets.registry.logged_model import MODEL_FILE
 from spam_assets.registry.store import (
     DAILY_PROTOCOL,
@@ -401,13 +401,14 @@ def _parse_model(version: RegisteredVersion, content: bytes | None) -> "SpamMode
     if content is None:
         raise UnreadableModelError(version, "its artifact is missing", again)
     try:
+        data_version = fingerprint_stored_model(content)
         model = load_model(content)
     except OtherVersionError as error:
         remedy = "MLflow serves it with the code that it carries; spam-assets backfill trains its successor"
         raise UnreadableModelError(version, str(error).partition(";")[0], remedy, is_outdated=True) from None
     except Exception as error:
         raise UnreadableModelError(version, f"its artifact is damaged ({type(error).__name__})", again) from error
-    if version.data_version and fingerprint_model(model) != version.data_version:
+    if version.data_version and data_version != version.data_version:
         raise UnreadableModelError(version, "its artifact is not what was registered", again)
     return model
 

@@ -235,9 +235,9 @@ def registered_model(
     from spam_assets.learning.succession import judge_day
 
     day = context.partition_key
-    trained = models.load_current("trained_model", day)
+    data_version = models.find_usable("trained_model", day)
     with registry.changing():
-        candidate = registry.register(day, fingerprint_model(trained)) if trained is not None else None
+        candidate = registry.register(day, data_version) if data_version is not None else None
         before = registry.load_succession()
         dated = registry.load_dated(candidate) if candidate is not None else None
         window = training_windows.ending(day, partial(_record_features, context))

@@ -125,7 +125,9 @@ def test_a_day_that_is_excluded_before_it_ran_is_never_learnt(
     settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
     days = land_days(4)
+    assert outdated(settings, instance, days) == days
     exclude(settings, instance, BAD)
+    assert outdated(settings, instance, days) == [day for day in days if day != BAD]
     run_days(settings, instance, days[3])  # the others come from the landing zone
     assert stores(settings)[2].load_day("trained_model", days[3]).days == (days[0], days[1], days[3])
 

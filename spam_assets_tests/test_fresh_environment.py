@@ -67,7 +67,7 @@ def test_the_champion_passes_and_what_was_changed_is_named(home: Home, command: 
     assert champion is not None
     number = str(champion.version)
 
-    for arguments in (("verify",), ("verify", number), ("reproduce", number)):
+    for arguments in (("verify", number), ("reproduce", number)):
         done = command(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
     assert f"identical weights: version {number} of {champion.training_date}" in done.stdout

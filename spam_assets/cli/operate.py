@@ -77,10 +77,11 @@ def write_verification(
 @commands.command(epilog="Example: spam-assets reproduce 12")
 def reproduce(version: Annotated[int, VersionArgument]) -> None:
     """Train a registered version again from what was recorded: identical weights, or the input that changed."""
-    from spam_assets.cli.reproduction import reproduce_model
+    with open_instance() as (settings, instance):
+        from spam_assets.cli.reproduction import reproduce_model
 
-    with show_progress("reproducing") as report:
-        found = reproduce_model(load_settings(), version, report)
+        with show_progress("reproducing") as report:
+            found = reproduce_model(settings, instance, version, report)
     for change in found.changes:
         out.print(escape(f"changed: {change}"), soft_wrap=True)
     for note in found.notes:

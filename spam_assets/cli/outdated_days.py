@@ -33,6 +33,8 @@ def find_days_to_run(
     never_run = {day for day in files if day not in raw or raw[day].skipped} - excluded
 
     def is_done(day: str) -> bool:
+        if day in excluded and day not in made:  # nobody asks for it, and it may be the bad day that it is for
+            return True
         if day not in made or day not in trained or day not in registered or day not in raw:
             return False
         first = first_day_of_window(day, settings.window_days)

@@ -1,12 +1,17 @@
 """Whether a registered model can be made again: trained from what its record names, or it is named what changed."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+import dagster as dg
+
 from spam_assets.cli.console import CommandError
+from spam_assets.cli.verification import Findings, verify_landing, verify_storage
 from spam_assets.io_managers.daily_files import OutdatedFileError, StorageError
 from spam_assets.io_managers.fingerprints import fingerprint_features, fingerprint_model
+from spam_assets.landing.errors import LandingError
 from spam_assets.registry.inspection import RegistryInspection
 from spam_assets.registry.registered_models import ModelRegistry, RegisteredVersion, UnreadableModelError
 from spam_assets.registry.training_records import Environment, TrainingRecord
@@ -44,10 +49,11 @@ class Reproduction:
         return self.data_version == self.version.data_version
 
 
-def reproduce_model(settings: Settings, number: int, report: "Report") -> Reproduction:
+def reproduce_model(settings: Settings, instance: dg.DagsterInstance, number: int, report: "Report") -> Reproduction:
     """Train a registered version again from what its record names.
 
-    Nothing is stored. The features of each day are hashed again from the stored mail.
+    Nothing is stored. The features of each day are hashed again from the stored mail, and where that came from is held
+    against what was recorded.
 
     Raises:
         CommandError: there is no such version, or no record of its training.
@@ -63,7 +69,7 @@ def reproduce_model(settings: Settings, number: int, report: "Report") -> Reprod
     code = tuple(record.environment.find_changed_code(here))
     changes = [*record.environment.find_changed_packages(here), *find_model_changes(registry, version)]
     window, changed_days = read_window(open_stores(settings), record, report)
-    changes += changed_days
+    changes += [*changed_days, *find_changed_mail(settings, instance, set(record.window))]
     training, unknown = rebuild_settings(record)
     changes += unknown
     found = None
@@ -104,6 +110,15 @@ def find_model_changes(registry: ModelRegistry, version: RegisteredVersion) -> l
     except UnreadableModelError as error:
         return [] if error.is_outdated else [f"the registered model of version {version.version}: {error.why}"]
     return []
+
+
+def find_changed_mail(settings: Settings, instance: dg.DagsterInstance, days: set[str]) -> list[str]:
+    """Return a sentence for each day whose landing file or raw mail is not what the day was made from."""
+    findings = Findings()
+    verify_storage(settings, instance, lambda *_: None, findings, days, assets=("raw_mail",))
+    with suppress(LandingError):  # a zone that is out of reach does not hinder training from what is stored
+        verify_landing(settings, instance, findings, days)
+    return findings.faults
 
 
 def read_window(

@@ -6,9 +6,10 @@ Fingerprints are of values, not of file bytes: a newer Parquet writer must not m
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.settings import Settings
@@ -46,8 +47,23 @@ def fingerprint_features(features: "MailFeatures") -> str:
 
 def fingerprint_model(model: "SpamModel") -> str:
     """Return the fingerprint of everything a model holds."""
+    return fingerprint_arrays(model.to_arrays())
+
+
+def fingerprint_stored_model(content: bytes) -> str:
+    """Return the fingerprint of a model in the bytes of its file, as it was when that was written.
+
+    Later code may store more of a model; what was recorded of an older one holds all the same.
+    """
+    from spam_assets.learning.model import read_arrays
+
+    return fingerprint_arrays(read_arrays(content))
+
+
+def fingerprint_arrays(arrays: "Mapping[str, npt.NDArray[Any]]") -> str:
+    """Return the fingerprint of named arrays."""
     digest = hashlib.sha256()
-    for name, array in sorted(model.to_arrays().items()):
+    for name, array in sorted(arrays.items()):
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:DIGEST_CHARACTERS]

@@ -6,7 +6,7 @@ from typing_extensions import override
 from upath import UPath
 
 from spam_assets.io_managers.daily_files import DailyFileIOManager, OutdatedFileError
-from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.io_managers.fingerprints import fingerprint_model, fingerprint_stored_model
 
 if TYPE_CHECKING:
     from spam_assets.learning.model import SpamModel
@@ -27,15 +27,19 @@ class ModelIOManager(DailyFileIOManager):
     def fingerprint(self, value: "SpamModel") -> str:
         return fingerprint_model(value)
 
-    def load_current(self, asset: str, day: str) -> "SpamModel | None":
-        """Read one day; None where there is none, or one that this version of the code cannot use."""
+    @override
+    def read_data_version(self, path: UPath) -> str:
+        return fingerprint_stored_model(path.read_bytes())
+
+    def find_usable(self, asset: str, day: str) -> str | None:
+        """Return the data version of a stored day; None where there is none, or none that this code can use."""
         if not self.has_day(asset, day):
             return None
         try:
-            model: SpamModel = self.load_day(asset, day)
+            self.load_day(asset, day)
         except OutdatedFileError:
             return None
-        return model
+        return self.data_version_of(asset, day)
 
     @override
     def from_path(self, path: UPath) -> "SpamModel":

@@ -176,8 +176,13 @@ def load_model(content: bytes) -> SpamModel:
         zipfile.BadZipFile: the file is damaged.
         KeyError: an array is missing.
     """
+    return SpamModel.from_arrays(read_arrays(content))
+
+
+def read_arrays(content: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a stored model, whatever version of the code made it; raises as `load_model`."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return SpamModel.from_arrays({name: arrays[name] for name in arrays.files})
+        return {name: arrays[name] for name in arrays.files}
 
 
 def round_weights(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spam_assets.engine.locks import hold_lock
-from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.io_managers.fingerprints import fingerprint_stored_model
 from spam_assets.registry.alias_changes import CHALLENGER as CHALLENGER
 from spam_assets.registry.alias_changes import CHAMPION as CHAMPION
 from spam_assets.registry.alias_changes import PREVIOUS as PREVIOUS
@@ -488,13 +488,14 @@ def _parse_model(version: RegisteredVersion, content: bytes | None) -> "SpamMode
     if content is None:
         raise UnreadableModelError(version, "its artifact is missing", again)
     try:
+        data_version = fingerprint_stored_model(content)
         model = load_model(content)
     except OtherVersionError as error:
         remedy = "MLflow serves it with the code that it carries; spam-assets backfill trains its successor"
         raise UnreadableModelError(version, str(error).partition(";")[0], remedy, is_outdated=True) from None
     except Exception as error:
         raise UnreadableModelError(version, f"its artifact is damaged ({type(error).__name__})", again) from error
-    if version.data_version and fingerprint_model(model) != version.data_version:
+    if version.data_version and data_version != version.data_version:
         raise UnreadableModelError(version, "its artifact is not what was registered", again)
     return model
 

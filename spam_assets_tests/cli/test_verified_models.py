@@ -43,7 +43,7 @@ class Trained:
         return verify(self.settings, self.instance, lambda *_: None, version)
 
     def reproduce(self, version: int | None = None) -> Reproduction:
-        return reproduce_model(self.settings, version or self.champion.version, lambda *_: None)
+        return reproduce_model(self.settings, self.instance, version or self.champion.version, lambda *_: None)
 
     @property
     def client(self) -> MlflowClient:
@@ -139,7 +139,7 @@ def test_one_byte_of_data_is_named(trained: Trained, asset: str) -> None:
             assert fault.startswith(f"{asset} of {DAYS[1]} ")
         made = trained.reproduce()
         assert made.is_identical, "features can be made from mail, and mail is not needed where they are"
-        assert any(f"{asset} of {DAYS[1]} is" in change for change in made.changes) == (asset != "raw_mail")
+        assert [f"{asset} of {DAYS[1]} " in change for change in made.changes] == [True]
 
 
 def test_a_byte_that_no_value_depends_on_is_named_as_well(trained: Trained) -> None:
@@ -156,6 +156,7 @@ def test_a_landing_file_that_changed_since_its_day_ran_is_named_and_one_that_is_
     with changed(path, lambda content: content.replace(b"spam", b"spem", 1)):
         (fault,) = trained.look().faults
         assert f"the landing file of {DAYS[1]} is not what raw_mail of {DAYS[1]} was made from" in fault
+        assert trained.reproduce().changes == (fault,)
     with changed(path, None):
         found = trained.look()
     assert (found.faults, found.notes) == (

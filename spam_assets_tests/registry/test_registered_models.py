@@ -1,13 +1,14 @@
 """The registered model: a version for each model, and aliases that follow decisions."""
 
 import dataclasses
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.io_managers.fingerprints import fingerprint_model, fingerprint_stored_model
 from spam_assets.learning.dated_model import DatedModel, UnreadableModel
 from spam_assets.learning.gate import Decision
 from spam_assets.learning.model import SpamModel, dump_model
@@ -218,3 +219,18 @@ def test_a_damaged_model_is_registered_again_once_it_was_trained_again(
     assert (second.version, second.data_version) == (2, data_version)
     assert fingerprint_model(ModelRegistry(settings).load_model(second)) == data_version
     assert ModelRegistry(settings).register(DAYS[1], data_version) == second
+
+
+def test_a_model_of_before_more_was_stored_of_it_is_whole_all_the_same(
+    settings: Settings, mlflow: TrainingMlFlow, model: SpamModel
+) -> None:
+    registered = ModelRegistry(settings).register(DAYS[1], log(mlflow, DAYS[1], model))
+    arrays = {name: array for name, array in model.to_arrays().items() if name not in ("suspects", "held_out_share")}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    find_model_file(ModelRegistry(settings), registered).write_bytes(buffer.getvalue())
+    old = dataclasses.replace(registered, data_version=fingerprint_stored_model(buffer.getvalue()))
+    assert old.data_version != registered.data_version
+    loaded = ModelRegistry(settings).load_model(old)
+    np.testing.assert_array_equal(loaded.weights, model.weights)
+    assert fingerprint_model(loaded) != old.data_version

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.console import CommandError, out, say_how_to_go_on
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings, load_settings
 
@@ -23,6 +23,7 @@ commands = typer.Typer()
 
 
 @commands.command(epilog="Example: spam-assets demo")
+@say_how_to_go_on()
 def demo() -> None:
     """From nothing to a champion: land the corpus, run its days, print what came out. Again: only what is missing."""
     from spam_assets.cli.home import widen_day_range

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, check_partitions, out, parse_day, show_progress
+from spam_assets.cli.console import CommandError, check_partitions, out, parse_day, say_how_to_go_on, show_progress
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings
 
@@ -21,6 +21,7 @@ DAYS_PER_RUN = 100
 
 
 @commands.command(epilog="Example: spam-assets run --date 2002-08-22")
+@say_how_to_go_on()
 def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The day to run.")]) -> None:
     """One date through all assets and checks, in this process; the Dagster UI shows the run."""
     day = parse_day(date_, "--date")
@@ -36,6 +37,7 @@ def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help=
 
 
 @commands.command(epilog="Example: spam-assets backfill --from 2002-08-01 --to 2002-08-31")
+@say_how_to_go_on()
 def backfill(
     first: Annotated[
         str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first landed).")
@@ -77,7 +79,7 @@ def run_landed_days(
 ) -> "list[DayOutcome]":
     """Run the landed days of a range that are not complete or not up to date, and return what became of each."""
     from spam_assets.cli.outdated_days import find_days_to_run
-    from spam_assets.engine.life import fail_dead_runs
+    from spam_assets.engine.life import end_dead_runs
     from spam_assets.engine.run_days import run_days
     from spam_assets.jobs import train_job
     from spam_assets.landing.day_ranges import group_days
@@ -89,7 +91,7 @@ def run_landed_days(
     if not landed:
         raise CommandError(f"nothing has landed between {first} and {last} in {settings.landing_url}; land mail first")
     check_partitions(landed[0], landed[-1])
-    if fail_dead_runs(settings, instance):
+    if end_dead_runs(settings, instance):
         end_abandoned_runs(settings, instance, again=True)
     outcomes: dict[str, DayOutcome] = {}
     todo = landed if everything else find_days_to_run(settings, instance, zone, landed)

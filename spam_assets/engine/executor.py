@@ -17,19 +17,21 @@ import dagster as dg
 
 # Dagster documents how to write an executor (`dg.Executor`, `dg.executor`) and exports no more than that. What runs a
 # plan in this process, once for each day, are the parts of its own in-process executor.
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
-from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import inprocess_execution_iterator
+from dagster._utils.interrupts import pop_captured_interrupt
 from typing_extensions import override
 
 from spam_assets.engine.life import name_of_life, show_life
 from spam_assets.engine.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    COMMAND_TAG,
     PARTITION_NAME_TAG,
     RETRY_NUMBER_TAG,
 )
@@ -100,7 +102,12 @@ class DayByDayExecutor(dg.Executor):
         gc.freeze()
         gc.set_threshold(100_000, 50, 50)
         with show_life(SETTINGS, name_of_life(plan_context.run_id)):
-            yield from self._execute_days(plan_context, execution_plan)
+            try:
+                yield from self._execute_days(plan_context, execution_plan)
+            except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+                if COMMAND_TAG in plan_context.run_tags:  # a person did it; in a worker the machine may be going down
+                    plan_context.instance.report_run_canceling(plan_context.dagster_run, "The command was stopped.")
+                raise
 
     @staticmethod
     def _execute_days(
@@ -113,26 +120,55 @@ class DayByDayExecutor(dg.Executor):
             event_specific_data=EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute),
         )
         for number, run in enumerate(runs, start=1):
+            if is_told_to_stop(run, plan_context.instance):
+                raise DagsterExecutionInterruptedError
             if (day := run.tags.get(PARTITION_NAME_TAG)) is not None:
                 yield dg.DagsterEvent.engine_event(
                     plan_context,
                     f"Day {day} ({number} of {len(runs)})",
                     event_specific_data=EngineEventData(metadata={DAY_OF_EVENT: dg.MetadataValue.text(day)}),
                 )
-            yield from ExecuteRunWithPlanIterable(
-                execution_plan=execution_plan,
-                iterator=inprocess_execution_iterator,
-                execution_context_manager=PlanExecutionContextManager(
-                    job=plan_context.job,
-                    retry_mode=plan_context.retry_mode,
-                    execution_plan=execution_plan,
-                    run_config=plan_context.run_config,
-                    dagster_run=run,
-                    instance=plan_context.instance,
-                    raise_on_error=plan_context.raise_on_error,
-                    output_capture=plan_context.output_capture,
-                ),
-            )
+            yield from _execute_day(plan_context, execution_plan, run)
+
+
+def _execute_day(
+    plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan, run: dg.DagsterRun
+) -> Iterator[dg.DagsterEvent]:
+    """Execute all steps for one day.
+
+    Dagster's `ExecuteRunWithPlanIterable` without its capture of interrupts: the run has one round all its days, and
+    the end of one inside of it forgets an interrupt that came after the day's last step.
+    """
+    manager = PlanExecutionContextManager(
+        job=plan_context.job,
+        retry_mode=plan_context.retry_mode,
+        execution_plan=execution_plan,
+        run_config=plan_context.run_config,
+        dagster_run=run,
+        instance=plan_context.instance,
+        raise_on_error=plan_context.raise_on_error,
+        output_capture=plan_context.output_capture,
+    )
+    yield from manager.prepare_context()
+    is_closed = False
+    try:
+        if (context := manager.get_context()) is not None:  # None where a resource could not be set up
+            yield from inprocess_execution_iterator(context, execution_plan)
+    except GeneratorExit:
+        is_closed = True
+        raise
+    finally:
+        for event in manager.shutdown_context():
+            if not is_closed:
+                yield event
+
+
+def is_told_to_stop(run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
+    """Return whether a run was interrupted, or called off in Dagster without its process having been reached."""
+    if pop_captured_interrupt():
+        return True
+    now = instance.get_run_by_id(run.run_id)
+    return now is None or now.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
 @dg.executor(name="day_by_day")

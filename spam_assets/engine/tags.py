@@ -21,6 +21,7 @@ from dagster._core.storage.tags import (
 __all__ = [
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
+    "COMMAND_TAG",
     "DATA_VERSION_TAG",
     "IMPLICIT_ASSET_JOB_NAME",
     "MAX_RETRIES_TAG",
@@ -31,6 +32,9 @@ __all__ = [
     "list_days_of_run",
     "tag_days",
 ]
+
+COMMAND_TAG = "spam_assets/command"
+"""Ours, on runs of the command line: which command, whose interruption cancels the run."""
 
 
 def tag_days(first: str, last: str) -> dict[str, str]:

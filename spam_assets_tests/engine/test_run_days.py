@@ -1,5 +1,6 @@
 """Which days a backfill runs, what becomes of runs whose process died, and that results do not depend on the way."""
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from mlflow import MlflowClient
 
 from spam_assets.cli.outdated_days import find_days_to_run
 from spam_assets.engine.day_records import read_day_records
-from spam_assets.engine.life import fail_dead_runs, name_of_life, show_life
+from spam_assets.engine.life import SECONDS_FOR_LAST_EVENT, end_dead_runs, name_of_life, show_life
 from spam_assets.landing.zone import LandingZone
 from spam_assets.partitions import SETTINGS
 from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
@@ -167,7 +168,7 @@ def test_a_run_whose_process_died_is_failed_and_its_mlflow_run_ends_killed(
     (settings.home / "locks" / f"{name_of_life(dead.run_id)}.alive").touch()  # left by a process that is gone
 
     with show_life(settings, name_of_life(living.run_id)):
-        assert fail_dead_runs(settings, instance) == [dead.run_id]
+        assert end_dead_runs(settings, instance) == [dead.run_id]
         end_abandoned_runs(settings, instance, again=True)
 
     statuses = {run.run_id: instance.get_run_by_id(run.run_id).status for run in (living, dead, elsewhere)}  # type: ignore[union-attr]
@@ -176,3 +177,27 @@ def test_a_run_whose_process_died_is_failed_and_its_mlflow_run_ends_killed(
     assert client.get_run(runs[dead.run_id]).info.status == RUN_KILLED
     assert client.get_run(runs[living.run_id]).info.status == RUN_OPEN
     assert list((settings.home / "locks").glob(f"{name_of_life(living.run_id)}.*")) == []
+
+
+def test_a_run_that_was_canceled_and_whose_process_is_gone_is_canceled_not_failed(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    run = start_run(instance)
+    instance.report_run_canceling(run)
+    (settings.home / "locks").mkdir()
+    (settings.home / "locks" / f"{name_of_life(run.run_id)}.alive").touch()
+    assert end_dead_runs(settings, instance) == [run.run_id]
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELED  # type: ignore[union-attr]
+
+
+def test_a_run_that_an_error_ended_has_a_while_to_note_that_and_is_then_dead(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    run = start_run(instance)
+    with pytest.raises(OSError, match="disk full"), show_life(settings, name_of_life(run.run_id)):
+        raise OSError("disk full")
+    assert end_dead_runs(settings, instance) == []
+    mark = settings.home / "locks" / f"{name_of_life(run.run_id)}.alive"
+    long_ago = mark.stat().st_mtime - SECONDS_FOR_LAST_EVENT
+    os.utime(mark, (long_ago, long_ago))
+    assert end_dead_runs(settings, instance) == [run.run_id]

@@ -14,6 +14,7 @@ import pandas as pd
 from spam_assets.engine.day_records import SOURCE_TAG, record_nothing
 from spam_assets.engine.locks import TRAINING_POOL
 from spam_assets.engine.tags import DATA_VERSION_TAG
+from spam_assets.engine.transient_faults import retry_transient_faults
 from spam_assets.io_managers.fingerprints import (
     fingerprint_features,
     fingerprint_frame,
@@ -57,7 +58,7 @@ def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefin
         output_required=False,  # a day may have nothing to make: no mail landed, or too little to learn from
         **options,
     )
-    return define
+    return lambda body: define(retry_transient_faults(body))
 
 
 training_window = dg.AssetSpec(
@@ -105,7 +106,7 @@ def raw_mail(
             return
         frame, metadata, tags = last, describe_removed_day(last, str(file_missing)), {}
     except LandingError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise dg.Failure(str(error)) from None
     else:
         frame, metadata, tags = landed.frame, describe_landed_day(landed), {SOURCE_TAG: fingerprint_source(landed)}
     version = dg.DataVersion(fingerprint_frame(frame))

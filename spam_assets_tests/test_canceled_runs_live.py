@@ -44,7 +44,7 @@ def test_a_run_of_thirty_days_that_is_canceled_at_any_moment_is_gone_soon_and_a_
 ) -> None:
     home = home_of_thirty_days
     seed = random.randrange(10**6)
-    print(f"seed {seed}")
+    print(f"seed {seed}")  # noqa: T201 - pytest shows it where the test fails
     moments = [random.Random(seed).uniform(0, LATEST_MOMENT_SECONDS) for _ in range(CANCELS)]
     with serve(home) as dev, home.open_instance() as instance:
 

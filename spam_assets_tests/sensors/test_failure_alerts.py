@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from spam_assets.engine import executor
 from spam_assets.sensors import failure_alerts
 from spam_assets_tests.conftest import day_text, make_mail
 from spam_assets_tests.pipeline import run_days
@@ -46,6 +47,7 @@ def test_a_failed_range_names_the_days_that_failed_and_a_run_that_never_came_to_
     assert f"training-{day_text(1)}.csv" in told.texts[0]
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(executor, "PAUSE_SECONDS", ())
     nowhere = told.settings.model_copy(update={"mlflow_tracking_uri": SecretStr(f"http://me:{SECRET}@127.0.0.1:9")})
     run_days(nowhere, instance, day_text(0), selection=["raw_mail", "trained_model"])
     look_for_failures(instance, cursor)

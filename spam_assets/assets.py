@@ -20,6 +20,7 @@ from spam_assets.io_managers.fingerprints import (
     fingerprint_frame,
     fingerprint_model,
     fingerprint_report,
+    fingerprint_reported,
     fingerprint_training,
 )
 from spam_assets.io_managers.npz_models import ModelIOManager
@@ -249,8 +250,9 @@ def champion_report(
 
     day = context.partition_key
     champion = registry.champion_before(day)
+    source = fingerprint_reported(fingerprint_features(mail_features), champion.data_version if champion else None)
     if champion is None:
-        record_nothing(context, f"there was no champion before {day}")
+        record_nothing(context, f"there was no champion before {day}", source)
         return
     report = report_day(day, registry.load_dated(champion), mail_features)
     metadata = describe_report(report, champion)
@@ -261,5 +263,6 @@ def champion_report(
     yield dg.MaterializeResult(
         value=report,
         metadata=metadata,
+        tags={SOURCE_TAG: source},
         data_version=dg.DataVersion(fingerprint_report(report)),
     )

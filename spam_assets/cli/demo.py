@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from spam_assets.engine.run_days import DayOutcome
 from spam_assets.cli.land import finish_landing, land_whole_corpus
-from spam_assets.cli.run import run_landed_days
+from spam_assets.cli.run import make_reports, run_landed_days
 
 commands = typer.Typer()
 
@@ -38,6 +38,7 @@ def demo() -> None:
             widen_day_range(settings, date.fromisoformat(landed[0]), date.fromisoformat(landed[-1]), open_ended=False)
     with open_instance() as (settings, instance):
         outcomes = run_landed_days(settings, instance, "0001-01-01", "9999-12-31")
+        outcomes += make_reports(settings, instance, "0001-01-01", "9999-12-31")
         _print_demo(settings, instance, outcomes)
     if any(outcome.failure for outcome in outcomes):
         raise CommandError("some days failed, see above; the others are complete")

@@ -32,8 +32,8 @@ def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help=
 
         (outcome,) = run_days(instance, train_job.name, day, day)
     print_outcome(outcome)
-    if outcome.failure or not outcome.materialized:
-        raise CommandError(outcome.failure or outcome.skipped or f"nothing was made for {day}")
+    if outcome.failure:
+        raise CommandError(outcome.failure)
 
 
 @commands.command(epilog="Example: spam-assets backfill --from 2002-08-01 --to 2002-08-31")
@@ -48,21 +48,27 @@ def backfill(
     everything: Annotated[bool, typer.Option("--all", help="Also days that are complete.")] = False,
     days_per_run: Annotated[int, typer.Option(min=1, help="The most days that one run covers.")] = DAYS_PER_RUN,
 ) -> None:
-    """The landed days of a range that are not complete or not up to date, one after the other."""
+    """The landed days of a range that are not complete or not up to date, one after the other.
+
+    Where the sensor `retraining` is on, days that it did not train are complete without a model; `--all` trains them.
+    """
     first = parse_day(first, "--from") if first else "0001-01-01"
     last = parse_day(last, "--to") if last else "9999-12-31"
     if first > last:
         raise CommandError(f"--from {first} is after --to {last}; swap them")
     with open_instance() as (settings, instance):
         outcomes = run_landed_days(settings, instance, first, last, everything=everything, days_per_run=days_per_run)
-    failed = [outcome for outcome in outcomes if outcome.failure]
-    for outcome in outcomes:
-        if outcome.failure or outcome.skipped:
-            print_outcome(outcome)
+        for outcome in outcomes:
+            if outcome.failure or outcome.skipped:
+                print_outcome(outcome)
+        without_report = make_reports(settings, instance, first, last)
+    for outcome in without_report:
+        print_outcome(outcome)
+    failed = {outcome.day for outcome in [*outcomes, *without_report] if outcome.failure}
     complete = sum("registered_model" in outcome.materialized for outcome in outcomes)
     out.print(f"{len(outcomes)} days run: {complete} with a registered model, {len(failed)} failed")
     if failed:
-        which = failed[0].day if len(failed) == 1 else f"{len(failed)} days"
+        which = min(failed) if len(failed) == 1 else f"{len(failed)} days"
         raise CommandError(
             f"{which} failed for the reason above; mend it, or land the mail corrected, and repeat this command"
         )
@@ -106,6 +112,29 @@ def run_landed_days(
             # A day that was run may have changed what later days learn from.
             todo = [day for day in find_days_to_run(settings, instance, zone, landed) if day not in outcomes]
     return [outcomes[day] for day in sorted(outcomes)]
+
+
+def make_reports(settings: Settings, instance: "dg.DagsterInstance", first: str, last: str) -> "list[DayOutcome]":
+    """Make the champion reports that are missing or of another champion than the one before their day.
+
+    Which champion there was before each day is settled once all days have run.
+
+    Returns:
+        What became of the days whose report failed.
+    """
+    from spam_assets.cli.outdated_days import find_reports_to_make
+    from spam_assets.engine.run_days import run_days
+    from spam_assets.jobs import report_job
+    from spam_assets.landing.day_ranges import group_days
+
+    landed = open_landing_zone(settings).days()
+    reports = find_reports_to_make(settings, instance, [day for day in landed if first <= day <= last])
+    return [
+        outcome
+        for first_of_run, last_of_run in group_days(reports, landed, DAYS_PER_RUN)
+        for outcome in run_days(instance, report_job.name, first_of_run, last_of_run)
+        if outcome.failure
+    ]
 
 
 def print_outcome(outcome: "DayOutcome") -> None:

@@ -11,9 +11,10 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator
 from dagster._utils.interrupts import check_captured_interrupt
 
+from spam_assets.engine.code_location import DEFINITIONS, build_repository_origin
 from spam_assets.engine.executor import read_day
 from spam_assets.engine.failures import find_failure, is_failure_of_a_step, say_why_run_failed
-from spam_assets.engine.tags import COMMAND_TAG, tag_days
+from spam_assets.engine.tags import COMMAND_TAG, REPOSITORY_LABEL_TAG, tag_days
 
 QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -47,12 +48,14 @@ def run_days(instance: dg.DagsterInstance, job_name: str, first: str, last: str)
         KeyboardInterrupt: Ctrl-C or SIGTERM came, or somebody canceled the run in the UI; the run has ended, and days
             that were done by then have been yielded.
     """
-    repository = ReconstructableRepository.for_module("spam_assets.definitions", "defs")
+    repository = ReconstructableRepository.for_module(DEFINITIONS, "defs")
+    origin = build_repository_origin()
     job = repository.get_reconstructable_job(job_name)
     run = instance.create_run_for_job(
         job_def=job.get_definition(),
         run_config=QUIET_CONSOLE,
-        tags={**tag_days(first, last), COMMAND_TAG: "spam-assets"},
+        tags={**tag_days(first, last), COMMAND_TAG: "spam-assets", REPOSITORY_LABEL_TAG: origin.get_label()},
+        remote_job_origin=origin.get_job_origin(job_name),
         job_code_origin=job.get_python_origin(),
     )
     outcome: DayOutcome | None = None

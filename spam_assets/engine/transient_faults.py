@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-PAUSE_SECONDS = (1.0, 3.0, 9.0)
+PAUSE_SECONDS = (1.0, 2.0, 4.0)
 """Before each further try of a step. Dagster waits them out even when a run is canceled, so they are short."""
 _BUSY = re.compile(r"(?i)locked|busy|deadlock|connection|could not connect|timed out|timeout")
 _NAMES_OF_NETWORK_ERRORS = re.compile(r"Connect|Timeout|TimedOut|Disconnected|IncompleteRead|ProtocolError|Throttl")

@@ -17,10 +17,10 @@ up to the champion report and trains nothing, `retraining` trains and reads no l
 
 from spam_assets.sensors.dead_runs import abandoned_mlflow_runs_sensor, dead_runs_sensor
 from spam_assets.sensors.failure_alerts import alert_failures_sensor
+from spam_assets.sensors.lost_days import lost_days_sensor
 from spam_assets.sensors.new_mail import new_mail_sensor
 from spam_assets.sensors.news_alerts import alerts_sensor
 from spam_assets.sensors.retraining import retraining_sensor, train_daily_schedule
-from spam_assets.sensors.lost_days import lost_days_sensor
 
 SENSORS = [
     new_mail_sensor,

@@ -67,6 +67,18 @@ def test_failures_from_before_the_sensor_was_turned_on_are_no_news(told: Told, i
     assert "no memory left" in text
 
 
+def test_failures_of_projects_that_share_the_instance_are_theirs_to_tell(
+    told: Told, instance: dg.DagsterInstance
+) -> None:
+    cursor = look_for_failures(instance, None).cursor
+    end_run(instance, start_run(instance, {"dagster/code_location": "other_project.definitions"}), FAILED)
+    ours = end_run(instance, start_run(instance, {"dagster/code_location": "spam_assets.definitions"}), FAILED)
+    result = look_for_failures(instance, cursor)
+    (text,) = told.texts
+    assert ours.run_id in text
+    assert say(look_for_failures(instance, result.cursor)) == "nothing to tell"
+
+
 def test_a_crashed_run_that_is_tried_again_is_told_only_if_a_day_failed(
     told: Told, instance: dg.DagsterInstance, land_day: LandDay
 ) -> None:

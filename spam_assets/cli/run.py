@@ -124,14 +124,16 @@ def make_reports(settings: Settings, instance: "dg.DagsterInstance", first: str,
     """
     from spam_assets.cli.outdated_days import find_reports_to_make
     from spam_assets.engine.run_days import run_days
+    from spam_assets.engine.tags import list_days_of_run, tag_days
     from spam_assets.jobs import report_job
     from spam_assets.landing.day_ranges import group_days
 
     landed = open_landing_zone(settings).days()
     reports = find_reports_to_make(settings, instance, [day for day in landed if first <= day <= last])
+    every_day = list_days_of_run(tag_days(reports[0], reports[-1])) if reports else []  # no run spans days without mail
     return [
         outcome
-        for first_of_run, last_of_run in group_days(reports, landed, DAYS_PER_RUN)
+        for first_of_run, last_of_run in group_days(reports, every_day, DAYS_PER_RUN)
         for outcome in run_days(instance, report_job.name, first_of_run, last_of_run)
         if outcome.failure
     ]

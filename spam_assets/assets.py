@@ -15,11 +15,13 @@ import pandas as pd
 from spam_assets.engine.day_records import SOURCE_TAG, record_nothing
 from spam_assets.engine.locks import TRAINING_POOL
 from spam_assets.engine.tags import DATA_VERSION_TAG
+from spam_assets.engine.transient_faults import retry_transient_faults
 from spam_assets.io_managers.fingerprints import (
     fingerprint_features,
     fingerprint_frame,
     fingerprint_model,
     fingerprint_report,
+    fingerprint_reported,
     fingerprint_training,
 )
 from spam_assets.io_managers.npz_models import ModelIOManager
@@ -61,7 +63,7 @@ def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefin
         output_required=False,  # a day may have nothing to make: no mail landed, or too little to learn from
         **options,
     )
-    return define
+    return lambda body: define(retry_transient_faults(body))
 
 
 training_window = dg.AssetSpec(
@@ -109,7 +111,7 @@ def raw_mail(
             return
         frame, metadata, tags = last, describe_removed_day(last, str(file_missing)), {}
     except LandingError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
+        raise dg.Failure(str(error)) from None
     else:
         frame, metadata, tags = landed.frame, describe_landed_day(landed), {SOURCE_TAG: fingerprint_source(landed)}
     version = dg.DataVersion(fingerprint_frame(frame))
@@ -277,14 +279,15 @@ def champion_report(
         record_nothing(context, f"{day} is excluded, so it says nothing of a champion: {why_excluded}")
         return
     champion = registry.champion_before(day)
+    features = training_windows.load_day(day, partial(_record_features, context))
+    source = fingerprint_reported(fingerprint_features(features), champion.data_version if champion else None)
     if champion is None:
-        record_nothing(context, f"there was no champion before {day}")
+        record_nothing(context, f"there was no champion before {day}", source)
         return
     dated = registry.load_or_explain(champion)
     if isinstance(dated, UnreadableModel):
-        record_nothing(context, f"the champion of before {day}, {dated.told}")
+        record_nothing(context, f"the champion of before {day}, {dated.told}", source)
         return
-    features = training_windows.load_day(day, partial(_record_features, context))
     report = report_day(day, dated, features)
     metadata = describe_report(report, champion)
     challenger = registry.challenger_before(day)
@@ -294,5 +297,6 @@ def champion_report(
     yield dg.MaterializeResult(
         value=report,
         metadata=metadata,
+        tags={SOURCE_TAG: source},
         data_version=dg.DataVersion(fingerprint_report(report)),
     )

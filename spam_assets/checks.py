@@ -10,6 +10,7 @@ from typing import Any, cast
 import dagster as dg
 import pandas as pd
 
+from spam_assets.engine.transient_faults import retry_transient_faults
 from spam_assets.mail.blocking_rules import BLOCKING_RULES, Rule, judge_day
 from spam_assets.mail.warning_rules import WARNING_RULES, TrailingRule, warn_about_day
 from spam_assets.partitions import DAYS
@@ -35,6 +36,7 @@ SPECS = [
 
 
 @dg.multi_asset_check(specs=SPECS)
+@retry_transient_faults
 def raw_mail_quality(
     context: dg.AssetCheckExecutionContext,
     raw_mail: pd.DataFrame,

@@ -19,7 +19,7 @@ from spam_assets.assets import (
 )
 from spam_assets.checks import labels_agree_with_earlier_days, raw_mail_quality
 from spam_assets.engine.executor import day_by_day_executor
-from spam_assets.jobs import gate_job, mail_job, retrain_job, train_job
+from spam_assets.jobs import gate_job, mail_job, report_job, retrain_job, train_job
 from spam_assets.partitions import SETTINGS
 from spam_assets.resources import build_resources
 from spam_assets.sensors import SCHEDULES, SENSORS
@@ -35,7 +35,7 @@ defs = dg.Definitions(
         champion_report,
     ],
     asset_checks=[raw_mail_quality, labels_agree_with_earlier_days],
-    jobs=[train_job, mail_job, retrain_job, gate_job],
+    jobs=[train_job, mail_job, report_job, retrain_job, gate_job],
     schedules=SCHEDULES,
     sensors=SENSORS,
     resources=build_resources(SETTINGS),

@@ -26,6 +26,11 @@ gate_job = dg.define_asset_job(
     tags=RETRIES_AFTER_A_CRASH,
     description="Candidates that wait, judged again with the mail of a newer day. Trains nothing.",
 )
+report_job = dg.define_asset_job(
+    "report_job",
+    selection=dg.AssetSelection.assets("champion_report"),
+    description="Champion reports of days whose mail is there. Trains nothing.",
+)
 retrain_job = dg.define_asset_job(
     "retrain_job",
     selection=dg.AssetSelection.assets("trained_model", "registered_model"),

@@ -9,7 +9,18 @@ import psutil
 
 from benchmarks.backfill import LAUNCH, STATUS, DagsterDev, serve_dagster
 from spam_assets.engine.instance import prepare_instance
+from spam_assets.engine.tags import tag_days
 from spam_assets_tests.homes import ALL_ASSETS, Home, wait_for
+
+LOCATION = "spam_assets.definitions"
+LAUNCH_RUN = """
+mutation LaunchRun($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message }
+} }
+"""
+TERMINATE = """
+mutation Terminate($runId: String!) { terminateRun(runId: $runId) { __typename ... on Error { message } } }
+"""
 
 
 @contextmanager
@@ -34,6 +45,18 @@ def launch(dev: DagsterDev, days: Sequence[str], assets: Sequence[str] = ALL_ASS
     return str(answer["backfillId"])
 
 
+def launch_run(dev: DagsterDev, first: str, last: str) -> str:
+    """Launch one run of all assets over a range of days, without a backfill's daemon, and return its id."""
+    parameters = {
+        "selector": {"repositoryLocationName": LOCATION, "repositoryName": "__repository__", "jobName": "train_job"},
+        "runConfigData": {},
+        "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tag_days(first, last).items()]},
+    }
+    answer = dev.ask(LAUNCH_RUN, parameters=parameters)
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    return str(answer["run"]["runId"])
+
+
 def wait_for_end(dev: DagsterDev, backfill_id: str) -> str:
     """Wait until a backfill has ended and return its status."""
 
@@ -44,13 +67,28 @@ def wait_for_end(dev: DagsterDev, backfill_id: str) -> str:
     return wait_for(f"end of backfill {backfill_id}", find_status)
 
 
+def cancel(dev: DagsterDev, run_id: str) -> None:
+    """Cancel a run as the button of the UI does."""
+    answer = dev.ask(TERMINATE, runId=run_id)
+    assert answer["__typename"] == "TerminateRunSuccess", answer
+
+
+def find_workers(dev: DagsterDev) -> list[psutil.Process]:
+    """Return the processes that execute runs."""
+    started = psutil.Process(dev.process.pid).children(recursive=True)
+    return [process for process in started if is_worker(process)]
+
+
+def is_worker(process: psutil.Process) -> bool:
+    """Return whether a process that `dagster dev` started executes a run."""
+    with suppress(psutil.NoSuchProcess):
+        return any("spawn_main" in word for word in process.cmdline())
+    return False
+
+
 def kill_workers(dev: DagsterDev) -> int:
     """Kill the processes that execute runs, and nothing else; return how many there were."""
-    workers = [
-        process
-        for process in psutil.Process(dev.process.pid).children(recursive=True)
-        if any("spawn_main" in word for word in process.cmdline())
-    ]
+    workers = find_workers(dev)
     for worker in workers:
         worker.kill()
     return len(workers)

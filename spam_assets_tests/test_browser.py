@@ -159,7 +159,7 @@ def test_a_sensor_that_is_turned_on_by_a_click_runs_the_day_that_lands(
     landing = tmp_path / "home" / "landing"
     for path in landing.iterdir():
         path.unlink()
-    page.goto(f"{dagster_dev}/locations/spam_assets/sensors/new_mail")
+    page.goto(f"{dagster_dev}/locations/spam_assets.definitions/sensors/new_mail")
     switch = page.locator("label:has(input[type=checkbox])").first
     switch.wait_for()
     assert not switch.locator("input").is_checked()

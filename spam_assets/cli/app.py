@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from spam_assets.cli import champion, classify, demo, exclusion, labels, land, models, operate, replay, run
-from spam_assets.cli.console import err
+from spam_assets.cli.console import STOPPED, err, heed_interrupts
 from spam_assets.cli.error_messages import say_error
 
 app = typer.Typer(
@@ -27,13 +27,14 @@ def main() -> None:
     # Importing Dagster and MLflow makes a million objects that stay; by default Python looks through them for garbage
     # again and again, which is a sixth of the CPU time of running one day.
     gc.set_threshold(100_000, 50, 50)
+    heed_interrupts()
     debug = "--debug" in sys.argv
     if debug:
         sys.argv.remove("--debug")
     try:
         app()
     except (KeyboardInterrupt, BrokenPipeError):
-        sys.exit(130)
+        sys.exit(STOPPED)
     except Exception as error:
         if debug:
             raise

@@ -1,9 +1,11 @@
 """How the commands talk: output, errors, progress, and questions that several of them ask of their arguments."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 
+import typer
 from rich.console import Console
 
 out = Console(highlight=False)
@@ -12,6 +14,28 @@ err = Console(stderr=True, highlight=False)
 
 class CommandError(Exception):
     """The command cannot do what was asked; the message is one sentence with the remedy."""
+
+
+STOPPED = 130
+"""The exit code of a command that was stopped, as shells have it for Ctrl-C."""
+
+
+def heed_interrupts() -> None:
+    """Let Ctrl-C and SIGTERM both raise KeyboardInterrupt, also where a script started this in the background."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def say_how_to_go_on() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end a command that can be repeated with one sentence; more of them change nothing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        err.print("stopped: what was finished is kept, and the same command goes on", soft_wrap=True)
+        raise typer.Exit(STOPPED) from None
 
 
 @contextmanager

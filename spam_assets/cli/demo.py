@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.console import CommandError, out, say_how_to_go_on
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings, load_settings
 
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from spam_assets.engine.run_days import DayOutcome
 from spam_assets.cli.land import finish_landing, land_whole_corpus
 from spam_assets.cli.models import count_held_out
-from spam_assets.cli.run import run_landed_days
+from spam_assets.cli.run import make_reports, run_landed_days
 
 commands = typer.Typer()
 
 
 @commands.command(epilog="Example: spam-assets demo")
+@say_how_to_go_on()
 def demo() -> None:
     """From nothing to a champion: land the corpus, run its days, print what came out. Again: only what is missing."""
     from spam_assets.cli.home import widen_day_range
@@ -38,6 +39,7 @@ def demo() -> None:
             widen_day_range(settings, date.fromisoformat(landed[0]), date.fromisoformat(landed[-1]), open_ended=False)
     with open_instance() as (settings, instance):
         outcomes = run_landed_days(settings, instance, "0001-01-01", "9999-12-31")
+        outcomes += make_reports(settings, instance, "0001-01-01", "9999-12-31")
         _print_demo(settings, instance, outcomes)
     if any(outcome.failure for outcome in outcomes):
         raise CommandError("some days failed, see above; the others are complete")

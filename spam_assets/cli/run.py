@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, check_partitions, out, parse_day, show_progress
+from spam_assets.cli.console import CommandError, check_partitions, out, parse_day, say_how_to_go_on, show_progress
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings
 
@@ -21,6 +21,7 @@ DAYS_PER_RUN = 100
 
 
 @commands.command(epilog="Example: spam-assets run --date 2002-08-22")
+@say_how_to_go_on()
 def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The day to run.")]) -> None:
     """One date through all assets and checks, in this process; the Dagster UI shows the run."""
     day = parse_day(date_, "--date")
@@ -31,11 +32,12 @@ def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help=
 
         (outcome,) = run_days(instance, train_job.name, day, day)
     print_outcome(outcome)
-    if outcome.failure or not outcome.materialized:
-        raise CommandError(outcome.failure or outcome.skipped or f"nothing was made for {day}")
+    if outcome.failure:
+        raise CommandError(outcome.failure)
 
 
 @commands.command(epilog="Example: spam-assets backfill --from 2002-08-01 --to 2002-08-31")
+@say_how_to_go_on()
 def backfill(
     first: Annotated[
         str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first landed).")
@@ -46,21 +48,27 @@ def backfill(
     everything: Annotated[bool, typer.Option("--all", help="Also days that are complete.")] = False,
     days_per_run: Annotated[int, typer.Option(min=1, help="The most days that one run covers.")] = DAYS_PER_RUN,
 ) -> None:
-    """The landed days of a range that are not complete or not up to date, one after the other."""
+    """The landed days of a range that are not complete or not up to date, one after the other.
+
+    Where the sensor `retraining` is on, days that it did not train are complete without a model; `--all` trains them.
+    """
     first = parse_day(first, "--from") if first else "0001-01-01"
     last = parse_day(last, "--to") if last else "9999-12-31"
     if first > last:
         raise CommandError(f"--from {first} is after --to {last}; swap them")
     with open_instance() as (settings, instance):
         outcomes = run_landed_days(settings, instance, first, last, everything=everything, days_per_run=days_per_run)
-    failed = [outcome for outcome in outcomes if outcome.failure]
-    for outcome in outcomes:
-        if outcome.failure or outcome.skipped:
-            print_outcome(outcome)
+        for outcome in outcomes:
+            if outcome.failure or outcome.skipped:
+                print_outcome(outcome)
+        without_report = make_reports(settings, instance, first, last)
+    for outcome in without_report:
+        print_outcome(outcome)
+    failed = {outcome.day for outcome in [*outcomes, *without_report] if outcome.failure}
     complete = sum("registered_model" in outcome.materialized for outcome in outcomes)
     out.print(f"{len(outcomes)} days run: {complete} with a registered model, {len(failed)} failed")
     if failed:
-        which = failed[0].day if len(failed) == 1 else f"{len(failed)} days"
+        which = min(failed) if len(failed) == 1 else f"{len(failed)} days"
         raise CommandError(
             f"{which} failed for the reason above; mend it, or land the mail corrected, and repeat this command"
         )
@@ -77,7 +85,7 @@ def run_landed_days(
 ) -> "list[DayOutcome]":
     """Run the landed days of a range that are not complete or not up to date, and return what became of each."""
     from spam_assets.cli.outdated_days import find_days_to_run
-    from spam_assets.engine.life import fail_dead_runs
+    from spam_assets.engine.life import end_dead_runs
     from spam_assets.engine.run_days import run_days
     from spam_assets.jobs import train_job
     from spam_assets.landing.day_ranges import group_days
@@ -89,7 +97,7 @@ def run_landed_days(
     if not landed:
         raise CommandError(f"nothing has landed between {first} and {last} in {settings.landing_url}; land mail first")
     check_partitions(landed[0], landed[-1])
-    if fail_dead_runs(settings, instance):
+    if end_dead_runs(settings, instance):
         end_abandoned_runs(settings, instance, again=True)
     outcomes: dict[str, DayOutcome] = {}
     todo = landed if everything else find_days_to_run(settings, instance, zone, landed)
@@ -104,6 +112,31 @@ def run_landed_days(
             # A day that was run may have changed what later days learn from.
             todo = [day for day in find_days_to_run(settings, instance, zone, landed) if day not in outcomes]
     return [outcomes[day] for day in sorted(outcomes)]
+
+
+def make_reports(settings: Settings, instance: "dg.DagsterInstance", first: str, last: str) -> "list[DayOutcome]":
+    """Make the champion reports that are missing or of another champion than the one before their day.
+
+    Which champion there was before each day is settled once all days have run.
+
+    Returns:
+        What became of the days whose report failed.
+    """
+    from spam_assets.cli.outdated_days import find_reports_to_make
+    from spam_assets.engine.run_days import run_days
+    from spam_assets.engine.tags import list_days_of_run, tag_days
+    from spam_assets.jobs import report_job
+    from spam_assets.landing.day_ranges import group_days
+
+    landed = open_landing_zone(settings).days()
+    reports = find_reports_to_make(settings, instance, [day for day in landed if first <= day <= last])
+    every_day = list_days_of_run(tag_days(reports[0], reports[-1])) if reports else []  # no run spans days without mail
+    return [
+        outcome
+        for first_of_run, last_of_run in group_days(reports, every_day, DAYS_PER_RUN)
+        for outcome in run_days(instance, report_job.name, first_of_run, last_of_run)
+        if outcome.failure
+    ]
 
 
 def print_outcome(outcome: "DayOutcome") -> None:

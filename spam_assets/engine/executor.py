@@ -11,28 +11,34 @@ one; the run fails at the end when any day failed.
 import gc
 import logging
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Generator, Iterator, Sequence
 
 import dagster as dg
 
 # Dagster documents how to write an executor (`dg.Executor`, `dg.executor`) and exports no more than that. What runs a
 # plan in this process, once for each day, are the parts of its own in-process executor.
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.events import EngineEventData
-from dagster._core.execution.api import ExecuteRunWithPlanIterable
 from dagster._core.execution.context.system import PlanOrchestrationContext
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode
 from dagster._core.executor.in_process import inprocess_execution_iterator
+from dagster._utils.interrupts import check_captured_interrupt, pop_captured_interrupt
 from typing_extensions import override
 
 from spam_assets.engine.life import name_of_life, show_life
 from spam_assets.engine.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    COMMAND_TAG,
+    DAYS_TO_REPEAT_TAG,
     PARTITION_NAME_TAG,
     RETRY_NUMBER_TAG,
+    TRANSIENT_FAULT_TAG,
 )
+from spam_assets.engine.transient_faults import PAUSE_SECONDS, is_given_up, is_transient
 from spam_assets.partitions import DAYS, SETTINGS
 
 # On a day that makes nothing its checks are skipped, and Dagster warns that later steps go on ungated; they do not,
@@ -100,7 +106,12 @@ class DayByDayExecutor(dg.Executor):
         gc.freeze()
         gc.set_threshold(100_000, 50, 50)
         with show_life(SETTINGS, name_of_life(plan_context.run_id)):
-            yield from self._execute_days(plan_context, execution_plan)
+            try:
+                yield from self._execute_days(plan_context, execution_plan)
+            except (KeyboardInterrupt, DagsterExecutionInterruptedError):
+                if COMMAND_TAG in plan_context.run_tags:  # a person did it; in a worker the machine may be going down
+                    plan_context.instance.report_run_canceling(plan_context.dagster_run, "The command was stopped.")
+                raise
 
     @staticmethod
     def _execute_days(
@@ -112,27 +123,107 @@ class DayByDayExecutor(dg.Executor):
             f"Executing {len(execution_plan.step_keys_to_execute)} steps for {len(runs)} day(s) in this process",
             event_specific_data=EngineEventData.in_process(os.getpid(), execution_plan.step_keys_to_execute),
         )
+        is_faulty = False
+        lost: list[str] = []
         for number, run in enumerate(runs, start=1):
+            if is_told_to_stop(run, plan_context.instance):
+                raise DagsterExecutionInterruptedError
             if (day := run.tags.get(PARTITION_NAME_TAG)) is not None:
                 yield dg.DagsterEvent.engine_event(
                     plan_context,
                     f"Day {day} ({number} of {len(runs)})",
                     event_specific_data=EngineEventData(metadata={DAY_OF_EVENT: dg.MetadataValue.text(day)}),
                 )
-            yield from ExecuteRunWithPlanIterable(
-                execution_plan=execution_plan,
-                iterator=inprocess_execution_iterator,
-                execution_context_manager=PlanExecutionContextManager(
-                    job=plan_context.job,
-                    retry_mode=plan_context.retry_mode,
-                    execution_plan=execution_plan,
-                    run_config=plan_context.run_config,
-                    dagster_run=run,
-                    instance=plan_context.instance,
-                    raise_on_error=plan_context.raise_on_error,
-                    output_capture=plan_context.output_capture,
-                ),
+            # Where a fault outlasted all tries, the next day need not wait for it once more.
+            retry_mode = RetryMode.DISABLED if is_faulty else plan_context.retry_mode
+            is_faulty = False
+            try:
+                for event in _execute_day(plan_context, execution_plan, run, retry_mode):
+                    is_faulty = is_faulty or is_given_up(event)
+                    yield event
+            except Exception as error:
+                if is_transient(error):
+                    lost += [left.tags[PARTITION_NAME_TAG] for left in runs[number - 1 :] if day is not None]
+                    note_days_to_repeat(plan_context, lost)
+                raise
+            if is_faulty and day is not None:
+                lost.append(day)
+                note_days_to_repeat(plan_context, lost)
+
+
+def note_days_to_repeat(plan_context: PlanOrchestrationContext, days: Sequence[str]) -> None:
+    """Note on the run which days a transient fault has failed, for `sensors.lost_days`."""
+    tags = {TRANSIENT_FAULT_TAG: "true", DAYS_TO_REPEAT_TAG: ",".join(days)}
+    plan_context.instance.add_run_tags(plan_context.run_id, tags)
+
+
+def _execute_day(
+    plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan, run: dg.DagsterRun, retry_mode: RetryMode
+) -> Iterator[dg.DagsterEvent]:
+    """Execute all steps for one day.
+
+    Dagster's `ExecuteRunWithPlanIterable` without its capture of interrupts: the run has one round all its days, and
+    the end of one inside of it forgets an interrupt that came after the day's last step.
+    """
+    manager = yield from _set_up_day(plan_context, execution_plan, run, retry_mode)
+    is_closed = False
+    try:
+        if (context := manager.get_context()) is not None:
+            yield from inprocess_execution_iterator(context, execution_plan)
+    except GeneratorExit:
+        is_closed = True
+        raise
+    finally:
+        for event in manager.shutdown_context():
+            if not is_closed:
+                yield event
+
+
+def _set_up_day(
+    plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan, run: dg.DagsterRun, retry_mode: RetryMode
+) -> Generator[dg.DagsterEvent, None, PlanExecutionContextManager]:
+    """Set up the resources of a day; an MLflow server that does not answer is asked again, as it is in a step."""
+    pauses = PAUSE_SECONDS if retry_mode.enabled else ()
+    for pause in (*pauses, None):
+        manager = PlanExecutionContextManager(
+            job=plan_context.job,
+            retry_mode=retry_mode,
+            execution_plan=execution_plan,
+            run_config=plan_context.run_config,
+            dagster_run=run,
+            instance=plan_context.instance,
+            raise_on_error=plan_context.raise_on_error,
+            output_capture=plan_context.output_capture,
+        )
+        try:
+            yield from manager.prepare_context()
+        except Exception as error:
+            if pause is None or not is_transient(error):
+                raise
+            yield dg.DagsterEvent.engine_event(
+                plan_context, f"The day's resources are set up again in {pause:g} s", EngineEventData()
             )
+            _wait(pause)
+        else:
+            return manager
+    raise AssertionError("the last try returns or raises")
+
+
+def _wait(seconds: float) -> None:
+    """Wait, but not when told to stop: while a run is set up, an interrupt is only noted."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check_captured_interrupt():
+            raise DagsterExecutionInterruptedError
+        time.sleep(min(0.1, seconds))
+
+
+def is_told_to_stop(run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
+    """Return whether a run was interrupted, or called off in Dagster without its process having been reached."""
+    if pop_captured_interrupt():
+        return True
+    now = instance.get_run_by_id(run.run_id)
+    return now is None or now.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
 @dg.executor(name="day_by_day")

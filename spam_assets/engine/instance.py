@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import yaml
 
 from spam_assets.files import replace_local_file
@@ -91,6 +92,13 @@ def prepare_instance(dagster_home: Path) -> str | None:
         f"{path} was changed, so it is left as it is, and lacks {', '.join(lacking)} of today's; delete it to get "
         "today's, or name in a comment there what you do without"
     )
+
+
+def is_sensor_on(instance: dg.DagsterInstance, name: str, *, by_default: bool) -> bool:
+    """Return whether a sensor is on: as a person set it in the UI, else as it is by default."""
+    states = [state for state in instance.all_instigator_state() if state.instigator_name == name]
+    statuses = {state.status.value for state in states} - {"DECLARED_IN_CODE"}
+    return "RUNNING" in statuses if statuses else by_default
 
 
 def seal(text: str) -> str:

@@ -9,10 +9,12 @@ import dagster as dg
 # repository, so its runs do not belong to the code location.
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.execution.api import execute_run_iterator
+from dagster._utils.interrupts import check_captured_interrupt
 
+from spam_assets.engine.code_location import DEFINITIONS, build_repository_origin
 from spam_assets.engine.executor import read_day
 from spam_assets.engine.failures import find_failure, is_failure_of_a_step, say_why_run_failed
-from spam_assets.engine.tags import tag_days
+from spam_assets.engine.tags import COMMAND_TAG, REPOSITORY_LABEL_TAG, tag_days
 
 QUIET_CONSOLE = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -40,17 +42,26 @@ class DayOutcome:
 
 
 def run_days(instance: dg.DagsterInstance, job_name: str, first: str, last: str) -> Iterator[DayOutcome]:
-    """Run a job for a range of days in one run, and yield each day when it is done."""
-    repository = ReconstructableRepository.for_module("spam_assets.definitions", "defs")
+    """Run a job for a range of days in one run, and yield each day when it is done.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM came, or somebody canceled the run in the UI; the run has ended, and days
+            that were done by then have been yielded.
+    """
+    repository = ReconstructableRepository.for_module(DEFINITIONS, "defs")
+    origin = build_repository_origin()
     job = repository.get_reconstructable_job(job_name)
     run = instance.create_run_for_job(
         job_def=job.get_definition(),
         run_config=QUIET_CONSOLE,
-        tags=tag_days(first, last),
+        tags={**tag_days(first, last), COMMAND_TAG: "spam-assets", REPOSITORY_LABEL_TAG: origin.get_label()},
+        remote_job_origin=origin.get_job_origin(job_name),
         job_code_origin=job.get_python_origin(),
     )
     outcome: DayOutcome | None = None
+    was_interrupted = False
     for event in execute_run_iterator(job, run, instance):
+        was_interrupted = was_interrupted or check_captured_interrupt()  # after the last step nobody else asks
         day = read_day(event)
         if day is not None:
             if outcome is not None:
@@ -60,8 +71,13 @@ def run_days(instance: dg.DagsterInstance, job_name: str, first: str, last: str)
             _note_event(outcome, event)
         elif event.event_type == dg.DagsterEventType.PIPELINE_FAILURE:
             raise dg.Failure(event.message or "the run failed before its first day")
+    ended = instance.get_run_by_id(run.run_id)
+    if ended is not None and ended.status == dg.DagsterRunStatus.CANCELED:
+        raise KeyboardInterrupt
     if outcome is not None:
         yield outcome
+    if was_interrupted:
+        raise KeyboardInterrupt
 
 
 def _note_event(outcome: DayOutcome, event: dg.DagsterEvent) -> None:

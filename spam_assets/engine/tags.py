@@ -13,6 +13,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     MAX_RETRIES_TAG,
     PARTITION_NAME_TAG,
+    REPOSITORY_LABEL_TAG,
     RETRY_NUMBER_TAG,
     RETRY_STRATEGY_TAG,
     WILL_RETRY_TAG,
@@ -21,16 +22,27 @@ from dagster._core.storage.tags import (
 __all__ = [
     "ASSET_PARTITION_RANGE_END_TAG",
     "ASSET_PARTITION_RANGE_START_TAG",
+    "COMMAND_TAG",
     "DATA_VERSION_TAG",
+    "DAYS_TO_REPEAT_TAG",
     "IMPLICIT_ASSET_JOB_NAME",
     "MAX_RETRIES_TAG",
     "PARTITION_NAME_TAG",
+    "REPOSITORY_LABEL_TAG",
     "RETRY_NUMBER_TAG",
     "RETRY_STRATEGY_TAG",
+    "TRANSIENT_FAULT_TAG",
     "WILL_RETRY_TAG",
     "list_days_of_run",
     "tag_days",
 ]
+
+COMMAND_TAG = "spam_assets/command"
+"""Ours, on runs of the command line: which command, whose interruption cancels the run."""
+TRANSIENT_FAULT_TAG = "spam_assets/transient_fault"
+"""Ours, on runs of which a fault that passes by itself has failed days: "true"."""
+DAYS_TO_REPEAT_TAG = "spam_assets/days_to_repeat"
+"""Which days those are, with commas between them."""
 
 
 def tag_days(first: str, last: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ import dagster as dg
 from typing_extensions import override
 from upath import UPath
 
+from spam_assets.engine.transient_faults import retrying_storage
 from spam_assets.files import replace_file
 from spam_assets.learning.code_versions import OtherVersionError
 
@@ -111,6 +112,16 @@ class DailyFileIOManager(dg.UPathIOManager):
             raise StorageError(
                 f"{asset} of {day} is damaged ({path}: {type(error).__name__}); materialize {asset} for {day} again"
             ) from error
+
+    @override
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        with retrying_storage(context):
+            super().handle_output(context, obj)
+
+    @override
+    def load_input(self, context: dg.InputContext) -> Any:
+        with retrying_storage(context):
+            return super().load_input(context)
 
     @override
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:

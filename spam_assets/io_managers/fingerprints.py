@@ -74,6 +74,11 @@ def fingerprint_report(report: "DayReport") -> str:
     return hashlib.sha256(json.dumps(report.to_dict()).encode()).hexdigest()[:DIGEST_CHARACTERS]
 
 
+def fingerprint_reported(features_version: str, champion_version: str | None) -> str:
+    """Return the digest of what a champion report is made from, by data version: the day's features, the champion."""
+    return hashlib.sha256(json.dumps([features_version, champion_version]).encode()).hexdigest()[:32]
+
+
 def fingerprint_training(window: Mapping[str, str], settings: Settings) -> str:
     """Return the digest of what a model is made from: its days by data version, the settings and the method."""
     chosen = [settings.window_days, settings.target_fpr, sorted(settings.vouched & set(window))]

@@ -4,7 +4,7 @@ Not here: which model deserves an alias; that rule is `learning.gate`. Nor how a
 lost; that is `registry.alias_history`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -167,6 +167,19 @@ class ModelRegistry:
                 return version
         earlier = [version for version in self.versions() if version.was_champion and version.training_date < day]
         return max(earlier, key=lambda version: version.training_date, default=None)
+
+    def champions_before(self, days: Iterable[str]) -> dict[str, RegisteredVersion | None]:
+        """Return what `champion_before` returns for each of many days, from one look at all versions."""
+        versions = self.versions()
+        by_alias = {alias: version for version in versions for alias in version.aliases}
+        served = (version for version in versions if version.was_champion)
+        by_date = sorted(served, key=lambda version: version.training_date, reverse=True)
+
+        def find(day: str) -> RegisteredVersion | None:
+            candidates = [by_alias.get(CHAMPION), by_alias.get(PREVIOUS), *by_date]
+            return next((one for one in candidates if one is not None and one.training_date < day), None)
+
+        return {day: find(day) for day in days}
 
     def challenger_before(self, day: str) -> RegisteredVersion | None:
         """Return the newest candidate that waits and had learnt nothing of a day or of later ones, or None."""

@@ -5,7 +5,7 @@ Errors that leave this room never show the tracking URI, which may hold a passwo
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from urllib.parse import urlsplit
 
 # Before MLflow is imported, which reads them once.
@@ -17,6 +17,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 import dagster as dg
 
+from spam_assets.engine.interrupts import delay_interrupts
 from spam_assets.engine.locks import hold_lock
 from spam_assets.settings import Settings
 
@@ -28,6 +29,8 @@ HELD_OUT = "held_out_"
 """Before the names of figures that are not the model's own: each day was scored, at the threshold of that day, by the
 learner as it was before it learnt the day."""
 
+SERVER_SCHEMES = ("http", "https")
+
 
 class TrackingError(dg.Failure):
     """MLflow could not be used; the message says for what, without the tracking URI."""
@@ -35,11 +38,15 @@ class TrackingError(dg.Failure):
 
 @contextmanager
 def secret_kept(tracking_uri: str, doing: str) -> Iterator[None]:
-    """Replace an error that would show the tracking URI's secret by one that does not."""
+    """Replace an error that would show the tracking URI's secret by one that does not.
+
+    What is done in a database is done whole: an interrupt waits for its end. A server is left at once.
+    """
+    parts = urlsplit(tracking_uri)
     try:
-        yield
+        with nullcontext() if parts.scheme in SERVER_SCHEMES else delay_interrupts():
+            yield
     except Exception as error:
-        parts = urlsplit(tracking_uri)
         if "@" not in parts.netloc and not parts.query:  # libpq takes a password as a parameter as well
             raise
         raise TrackingError(
@@ -68,7 +75,7 @@ def prepare_tracking_store(settings: Settings) -> None:
     """
     if settings.has_tracking_server or settings.tracking_uri in _prepared_stores:
         return
-    with secret_kept(settings.tracking_uri, "opening the store"), hold_lock(settings, "mlflow"):
+    with hold_lock(settings, "mlflow"), secret_kept(settings.tracking_uri, "opening the store"):
         from mlflow import MlflowClient
 
         client = MlflowClient(settings.tracking_uri)

@@ -9,9 +9,9 @@ from spam_assets.sensors.described import described
 @described(dg.sensor, name="dead_runs", minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def dead_runs_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Fail runs whose process is gone, after a power cut for instance; nothing else would, and queues wait for them."""
-    from spam_assets.engine.life import fail_dead_runs
+    from spam_assets.engine.life import end_dead_runs
 
-    failed = fail_dead_runs(SETTINGS, context.instance)
+    failed = end_dead_runs(SETTINGS, context.instance)
     if failed:
         from spam_assets.registry.training_runs import end_abandoned_runs
 

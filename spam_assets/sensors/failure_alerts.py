@@ -6,6 +6,7 @@ import dagster as dg
 
 from spam_assets.alerts.events import describe_run_failure
 from spam_assets.alerts.message import Alert
+from spam_assets.engine.code_location import is_ours, name_of_location
 from spam_assets.engine.executor import read_day
 from spam_assets.engine.failures import find_failure, say_why_run_failed
 from spam_assets.engine.tags import IMPLICIT_ASSET_JOB_NAME, WILL_RETRY_TAG, list_days_of_run
@@ -32,7 +33,7 @@ def alert_failures_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
         newest = context.instance.fetch_run_status_changes(dg.DagsterEventType.RUN_FAILURE, limit=1).records
         return dg.SensorResult(skip_reason="watching from now on", cursor=str(newest[0].storage_id if newest else 0))
     last_seen = int(context.cursor or 0)
-    failures = list(find_failures(context.instance, last_seen))
+    failures = list(find_failures(context.instance, last_seen, name_of_location(context)))
     sending = send_alerts(SETTINGS, [alert for _, alert in failures if alert is not None])
     for event_id, alert in failures:
         if alert is not None and alert.key not in sending.told:
@@ -41,14 +42,21 @@ def alert_failures_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResul
     return dg.SensorResult(skip_reason=sending.say(), cursor=str(last_seen))
 
 
-def find_failures(instance: dg.DagsterInstance, last_seen: int) -> Iterator[tuple[int, Alert | None]]:
-    """Yield the failures of runs since an event id, oldest first, each with what to tell about it, if anything."""
+def find_failures(
+    instance: dg.DagsterInstance, last_seen: int, own_location: str | None = None
+) -> Iterator[tuple[int, Alert | None]]:
+    """Yield the failures of runs since an event id, oldest first, each with what to tell about it, if anything.
+
+    Of projects that share the instance nothing is told.
+    """
     filters = dg.RunStatusChangeRecordsFilter(dg.DagsterEventType.RUN_FAILURE, after_storage_id=last_seen)
     for record in instance.fetch_run_status_changes(filters, limit=EVENTS_PER_PAGE, ascending=True).records:
         event = record.event_log_entry.dagster_event
         run = instance.get_run_by_id(record.event_log_entry.run_id)
-        alert = describe_failure(instance, run, event) if run is not None and event is not None else None
-        yield record.storage_id, alert
+        if run is None or event is None or not is_ours(run, own_location):
+            yield record.storage_id, None
+        else:
+            yield record.storage_id, describe_failure(instance, run, event)
 
 
 def describe_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, event: dg.DagsterEvent) -> Alert | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from spam_assets.engine.code_location import is_ours, name_of_location
 from spam_assets.engine.tags import PARTITION_NAME_TAG
 from spam_assets.jobs import REASON_TAG, gate_job, retrain_job
 from spam_assets.partitions import DAYS, SETTINGS
@@ -54,7 +55,9 @@ def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
         return dg.SkipReason("no mail has been featurized yet; materialize days, or turn the sensor new_mail on")
     if judged is not None and newest_day <= judged:
         return dg.SkipReason(f"{judged} has been judged, and no newer day has come")
-    busy = [run.job_name for run in context.instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS), limit=20)]
+    own_location = name_of_location(context)
+    in_progress = context.instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS))
+    busy = [run.job_name for run in in_progress if is_ours(run, own_location)]
     if busy:
         return dg.SkipReason(f"{len(busy)} runs are in progress ({', '.join(sorted(set(busy)))}); {newest_day} waits")
     settings = build_retraining_settings(SETTINGS)

@@ -1,14 +1,20 @@
 """Runs over a range of days: each day on its own, in order, in one process."""
 
 import os
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._utils.interrupts import capture_interrupts
 
 from spam_assets.engine.executor import day_by_day_executor, read_day
-from spam_assets.partitions import DAYS
+from spam_assets.engine.life import end_dead_runs
+from spam_assets.engine.tags import COMMAND_TAG
+from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets_tests.conftest import day_text
 
 SEEN: list[tuple[str, str, int]] = []
@@ -123,6 +129,117 @@ def test_the_days_of_a_failed_range_are_shown_as_failed_and_the_others_as_materi
         day_text(0),
         day_text(3),
     }
+
+
+# --- stopped ------------------------------------------------------------------------------------------------------
+
+CANCELED, FAILURE = dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE
+Stop = Callable[[dg.DagsterInstance, dg.DagsterRun], None]
+
+
+def cancel(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """As Dagster's launcher does: the status is changed, the process gets a signal."""
+    instance.report_run_canceling(run)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def cancel_without_a_signal(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """As the UI's "force termination" does where the process cannot be reached."""
+    instance.report_run_canceled(run)
+
+
+def interrupt(_instance: dg.DagsterInstance, _run: dg.DagsterRun) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def execute_until_stopped(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, stop: Stop, is_moment: Callable[[dg.DagsterEvent], bool]
+) -> dg.DagsterRun:
+    """Execute a run as a worker does, and stop it once at a moment."""
+    SEEN.clear()
+    is_stopped = False
+    with capture_interrupts():
+        for event in execute_run_iterator(InMemoryJob(build_job()), run, instance):
+            if not is_stopped and is_moment(event):
+                stop(instance, run)
+                is_stopped = True
+    finished = instance.get_run_by_id(run.run_id)
+    assert finished is not None
+    return finished
+
+
+def has_ended_a_step(event: dg.DagsterEvent) -> bool:
+    return event.event_type == dg.DagsterEventType.STEP_SUCCESS
+
+
+def has_ended_a_day(event: dg.DagsterEvent) -> bool:
+    return event.event_type == dg.DagsterEventType.STEP_SUCCESS and event.step_key == "downstream"
+
+
+@pytest.mark.parametrize("stop", [cancel, cancel_without_a_signal])
+def test_a_cancel_between_two_days_lets_no_other_day_begin(
+    instance: dg.DagsterInstance, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(instance, RANGE)
+    shut_down = PlanExecutionContextManager.shutdown_context
+
+    def stop_after_the_last_step(manager: PlanExecutionContextManager) -> Iterator[dg.DagsterEvent]:
+        yield from shut_down(manager)
+        monkeypatch.undo()
+        stop(instance, run)
+
+    monkeypatch.setattr(PlanExecutionContextManager, "shutdown_context", stop_after_the_last_step)
+    assert execute_until_stopped(instance, run, stop, lambda _: False).status == CANCELED
+    assert days_seen() == [day_text(0)]
+
+
+def test_a_cancel_in_a_step_lets_no_other_step_begin(instance: dg.DagsterInstance) -> None:
+    run = create_run(instance, RANGE)
+    assert execute_until_stopped(instance, run, cancel, has_ended_a_step).status == CANCELED
+    assert [(asset, day) for asset, day, _ in SEEN] == [("upstream", day_text(0))]
+
+
+def test_a_cancel_before_the_first_day_lets_none_begin(instance: dg.DagsterInstance) -> None:
+    def has_started(event: dg.DagsterEvent) -> bool:
+        return event.event_type == dg.DagsterEventType.RUN_START
+
+    assert execute_until_stopped(instance, create_run(instance, RANGE), cancel, has_started).status == CANCELED
+    assert days_seen() == []
+
+
+@pytest.mark.parametrize(("tags", "status"), [({COMMAND_TAG: "spam-assets"}, CANCELED), ({}, FAILURE)])
+def test_an_interrupt_cancels_a_run_of_the_command_line_and_fails_one_of_a_worker(
+    instance: dg.DagsterInstance, tags: Tags, status: dg.DagsterRunStatus
+) -> None:
+    run = create_run(instance, {**RANGE, **tags})
+    assert execute_until_stopped(instance, run, interrupt, has_ended_a_day).status == status
+    assert days_seen() == [day_text(0)]
+
+
+def test_a_run_that_is_being_canceled_is_not_taken_for_dead_before_its_last_event(instance: dg.DagsterInstance) -> None:
+    run = create_run(instance, RANGE)
+    events = execute_run_iterator(InMemoryJob(build_job()), run, instance)
+    with capture_interrupts():
+        for event in events:
+            if has_ended_a_day(event):
+                cancel(instance, run)
+                break
+        store_event = instance.handle_new_event
+
+        def look_before_the_last_event(entry: dg.EventLogEntry, **options: object) -> None:
+            if entry.dagster_event is not None and entry.dagster_event.event_type == dg.DagsterEventType.RUN_CANCELED:
+                assert end_dead_runs(SETTINGS, instance) == []
+                looks.append(run.run_id)
+            store_event(entry, **options)  # type: ignore[arg-type]
+
+        looks: list[str] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(instance, "handle_new_event", look_before_the_last_event)
+            list(events)
+    assert looks == [run.run_id]
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert found.status == CANCELED
 
 
 # --- tried again --------------------------------------------------------------------------------------------------

@@ -1,16 +1,20 @@
 """Which days a backfill runs, what becomes of runs whose process died, and that results do not depend on the way."""
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorType
 from mlflow import MlflowClient
 
-from spam_assets.cli.outdated_days import find_days_to_run
+from spam_assets.cli.outdated_days import find_days_to_run, find_reports_to_make
+from spam_assets.engine.code_location import build_repository_origin
 from spam_assets.engine.day_records import read_day_records
-from spam_assets.engine.life import fail_dead_runs, name_of_life, show_life
+from spam_assets.engine.instance import is_sensor_on
+from spam_assets.engine.life import SECONDS_FOR_LAST_EVENT, end_dead_runs, name_of_life, show_life
 from spam_assets.landing.zone import LandingZone
 from spam_assets.partitions import SETTINGS
 from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
@@ -18,7 +22,7 @@ from spam_assets.registry.training_runs import RUN_KILLED, RUN_OPEN, end_abandon
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail, open_instance
 from spam_assets_tests.homes import SLOW
-from spam_assets_tests.pipeline import run_days
+from spam_assets_tests.pipeline import reason_for_nothing, run_days
 
 LandDay = Callable[..., Path]
 COMPARED = ("validated_mail", "mail_features", "trained_model")
@@ -140,6 +144,81 @@ def test_only_days_that_are_missing_or_out_of_date_are_to_run(
     assert find_days_to_run(SETTINGS, instance, zone, zone.days()) == [days[1]]
 
 
+def test_a_day_whose_file_cannot_be_read_is_to_run_and_hides_no_other(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay, zone: LandingZone
+) -> None:
+    days = [day_text(offset) for offset in range(2)]
+    files = [land_day(day) for day in days]
+    run_days(settings, instance, days[0], days[1])
+    assert find_days_to_run(settings, instance, zone, days) == []
+    files[0].unlink()
+    files[0].mkdir()
+    assert find_days_to_run(settings, instance, zone, days) == [days[0]]
+
+
+def test_where_the_rule_decides_what_is_trained_a_day_without_a_model_is_complete(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay, zone: LandingZone
+) -> None:
+    days = [day_text(offset) for offset in range(2)]
+    for day in days:
+        land_day(day)
+    run_days(settings, instance, days[0], selection=["raw_mail", "validated_mail", "mail_features", "champion_report"])
+    automatic = settings.model_copy(update={"automate": True})
+    assert find_days_to_run(settings, instance, zone, days) == days
+    assert find_days_to_run(automatic, instance, zone, days) == [days[1]]
+    land_day(days[0], make_mail(days[0], seed=1))
+    assert find_days_to_run(automatic, instance, zone, days) == days
+
+
+def test_reports_that_are_missing_or_not_of_the_champion_before_the_day_are_to_be_made(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(5)]
+    for day in days:
+        land_day(day)
+    mail_assets = ["raw_mail", "validated_mail", "mail_features"]
+    run_days(settings, instance, days[4], selection=[*mail_assets, "champion_report"])
+    assert reason_for_nothing(instance, "champion_report", days[4]) == f"there was no champion before {days[4]}"
+    assert find_reports_to_make(settings, instance, days) == []
+    run_days(settings, instance, days[0], days[3])  # older days, which give a champion
+    run_days(settings, instance, days[3], selection=mail_assets)
+    to_make = find_reports_to_make(settings, instance, days)
+    assert days[4] in to_make
+    run_days(settings, instance, days[0], days[4], selection=["champion_report"])
+    assert find_reports_to_make(settings, instance, days) == []
+    assert read_day_records(instance, "champion_report")[days[4]].skipped is False
+    land_day(days[4], make_mail(days[4], seed=1))
+    run_days(settings, instance, days[4], selection=mail_assets)  # the report failed, say
+    assert find_reports_to_make(settings, instance, days) == [days[4]]
+
+
+def test_the_champions_before_many_days_are_those_before_each(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(6)]
+    for day in days:
+        land_day(day)
+    run_days(settings, instance, days[0], days[-1])
+    registry = ModelRegistry(settings)
+    found = {day: version and version.version for day, version in registry.champions_before(days).items()}
+    assert found == {day: version and version.version for day in days for version in [registry.champion_before(day)]}
+    assert len(set(found.values())) > 1
+
+
+@pytest.mark.parametrize(
+    ("status", "is_on"),
+    [(InstigatorStatus.RUNNING, True), (InstigatorStatus.STOPPED, False), (InstigatorStatus.DECLARED_IN_CODE, None)],
+)
+def test_a_sensor_is_on_as_a_person_set_it_else_by_default(
+    instance: dg.DagsterInstance, status: InstigatorStatus, is_on: bool | None
+) -> None:
+    origin = build_repository_origin().get_instigator_origin("retraining")
+    instance.add_instigator_state(InstigatorState(origin, InstigatorType.SENSOR, status))
+    for by_default in (True, False):
+        assert is_sensor_on(instance, "retraining", by_default=by_default) == (by_default if is_on is None else is_on)
+        assert is_sensor_on(instance, "new_mail", by_default=by_default) == by_default
+
+
 def start_run(instance: dg.DagsterInstance) -> dg.DagsterRun:
     @dg.job
     def job() -> None: ...
@@ -167,7 +246,7 @@ def test_a_run_whose_process_died_is_failed_and_its_mlflow_run_ends_killed(
     (settings.home / "locks" / f"{name_of_life(dead.run_id)}.alive").touch()  # left by a process that is gone
 
     with show_life(settings, name_of_life(living.run_id)):
-        assert fail_dead_runs(settings, instance) == [dead.run_id]
+        assert end_dead_runs(settings, instance) == [dead.run_id]
         end_abandoned_runs(settings, instance, again=True)
 
     statuses = {run.run_id: instance.get_run_by_id(run.run_id).status for run in (living, dead, elsewhere)}  # type: ignore[union-attr]
@@ -176,3 +255,27 @@ def test_a_run_whose_process_died_is_failed_and_its_mlflow_run_ends_killed(
     assert client.get_run(runs[dead.run_id]).info.status == RUN_KILLED
     assert client.get_run(runs[living.run_id]).info.status == RUN_OPEN
     assert list((settings.home / "locks").glob(f"{name_of_life(living.run_id)}.*")) == []
+
+
+def test_a_run_that_was_canceled_and_whose_process_is_gone_is_canceled_not_failed(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    run = start_run(instance)
+    instance.report_run_canceling(run)
+    (settings.home / "locks").mkdir()
+    (settings.home / "locks" / f"{name_of_life(run.run_id)}.alive").touch()
+    assert end_dead_runs(settings, instance) == [run.run_id]
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.CANCELED  # type: ignore[union-attr]
+
+
+def test_a_run_that_an_error_ended_has_a_while_to_note_that_and_is_then_dead(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    run = start_run(instance)
+    with pytest.raises(OSError, match="disk full"), show_life(settings, name_of_life(run.run_id)):
+        raise OSError("disk full")
+    assert end_dead_runs(settings, instance) == []
+    mark = settings.home / "locks" / f"{name_of_life(run.run_id)}.alive"
+    long_ago = mark.stat().st_mtime - SECONDS_FOR_LAST_EVENT
+    os.utime(mark, (long_ago, long_ago))
+    assert end_dead_runs(settings, instance) == [run.run_id]

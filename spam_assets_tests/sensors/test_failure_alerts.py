@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 from pydantic import SecretStr
 
+from spam_assets.engine import executor
 from spam_assets.sensors import failure_alerts
 from spam_assets_tests.conftest import day_text, make_mail
 from spam_assets_tests.pipeline import run_days
@@ -46,6 +47,7 @@ def test_a_failed_range_names_the_days_that_failed_and_a_run_that_never_came_to_
     assert f"training-{day_text(1)}.csv" in told.texts[0]
 
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(executor, "PAUSE_SECONDS", ())
     nowhere = told.settings.model_copy(update={"mlflow_tracking_uri": SecretStr(f"http://me:{SECRET}@127.0.0.1:9")})
     run_days(nowhere, instance, day_text(0), selection=["raw_mail", "trained_model"])
     look_for_failures(instance, cursor)
@@ -63,6 +65,18 @@ def test_failures_from_before_the_sensor_was_turned_on_are_no_news(told: Told, i
     )
     (text,) = told.texts
     assert "no memory left" in text
+
+
+def test_failures_of_projects_that_share_the_instance_are_theirs_to_tell(
+    told: Told, instance: dg.DagsterInstance
+) -> None:
+    cursor = look_for_failures(instance, None).cursor
+    end_run(instance, start_run(instance, {"dagster/code_location": "other_project.definitions"}), FAILED)
+    ours = end_run(instance, start_run(instance, {"dagster/code_location": "spam_assets.definitions"}), FAILED)
+    result = look_for_failures(instance, cursor)
+    (text,) = told.texts
+    assert ours.run_id in text
+    assert say(look_for_failures(instance, result.cursor)) == "nothing to tell"
 
 
 def test_a_crashed_run_that_is_tried_again_is_told_only_if_a_day_failed(

@@ -71,6 +71,14 @@ def test_a_day_waits_for_runs_in_progress_and_is_judged_afterwards(
     assert judge(instance).run_requests
 
 
+def test_runs_of_projects_that_share_the_instance_are_not_waited_for(
+    watched: Settings, instance: dg.DagsterInstance
+) -> None:
+    run_mail(watched, instance, [0])
+    start_run(instance, {"dagster/code_location": "other_project.definitions"})
+    assert judge(instance).run_requests
+
+
 def test_a_champion_that_does_well_stays_and_the_cursor_moves(
     with_champion: Settings, instance: dg.DagsterInstance
 ) -> None:

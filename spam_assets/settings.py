@@ -13,6 +13,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from typing_extensions import Self
 
+from spam_assets.urls import hide_credentials
+
 ENV_FILE = Path(".env")
 ALERT_KINDS = ("run_failed", "champion_promoted", "champion_refused", "no_mail", "landing_problem")
 """What alerts can be about."""
@@ -178,6 +180,11 @@ class Settings(BaseSettings):
     def landing_url(self) -> str:
         """Folder or fsspec URL of the landing zone."""
         return self.landing or str(self.home / "landing")
+
+    @property
+    def shown_landing(self) -> str:
+        """The landing zone as people may see it."""
+        return hide_credentials(self.landing_url)
 
     @property
     def storage_url(self) -> str:

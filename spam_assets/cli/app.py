@@ -4,10 +4,9 @@ import gc
 import sys
 
 import typer
-from rich.markup import escape
 
 from spam_assets.cli import classify, demo, labels, land, models, operate, replay, run
-from spam_assets.cli.console import err
+from spam_assets.cli.console import err, escape_terminal
 from spam_assets.cli.error_messages import say_error
 
 app = typer.Typer(
@@ -37,5 +36,5 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        err.print(f"[red]error:[/red] {escape(say_error(error))}", soft_wrap=True)
+        err.print(f"[red]error:[/red] {escape_terminal(say_error(error))}", soft_wrap=True)
         sys.exit(1)

@@ -5,10 +5,9 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.console import CommandError, escape_terminal, out
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings, load_settings
 
@@ -31,7 +30,7 @@ def demo() -> None:
     if not open_landing_zone(settings).days():
         finish_landing(settings, land_whole_corpus(settings, open_landing_zone(settings)))
     else:
-        out.print(f"mail has landed in {settings.landing_url} already")
+        out.print(f"mail has landed in {escape_terminal(settings.shown_landing)} already")
         landed = open_landing_zone(settings).days()
         if not settings.range_file.exists():
             widen_day_range(settings, date.fromisoformat(landed[0]), date.fromisoformat(landed[-1]), open_ended=False)
@@ -59,12 +58,12 @@ def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "S
     if skipped:
         table.add_row(
             "days skipped",
-            f"{len(skipped)}; the last, {skipped[-1].day}: {escape(skipped[-1].skipped or '')}",
+            f"{len(skipped)}; the last, {skipped[-1].day}: {escape_terminal(skipped[-1].skipped or '')}",
         )
     failed = [outcome for outcome in outcomes if outcome.failure]
     table.add_row("days failed", str(len(failed)) if failed else "0")
     for outcome in failed:
-        table.add_row(f"  {outcome.day}", escape(outcome.failure or ""))
+        table.add_row(f"  {outcome.day}", escape_terminal(outcome.failure or ""))
     if champion is None:
         table.add_row("champion", "none yet: no model has passed the bar")
     else:
@@ -76,6 +75,6 @@ def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "S
             f"(1-ROCA)% {figures['one_minus_roca_percent']:.3f}; "
             f"at the day's threshold {figures['recall']:.1%} of spam caught, {figures['fpr']:.2%} of ham called spam",
         )
-        table.add_row("why it serves", escape(champion.reason or "promoted by hand, or by an older version"))
+        table.add_row("why it serves", escape_terminal(champion.reason or "promoted by hand, or by an older version"))
     out.print(table)
     out.print("Open the UI: [bold]spam-assets ui[/bold] (Dagster and MLflow), or dagster dev in this folder.")

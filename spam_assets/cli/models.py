@@ -4,10 +4,9 @@ from math import nan
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.console import CommandError, escape_terminal, out
 from spam_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ def models() -> None:
     out.print("Figures: the daily protocol over the newest days of the window, each day scored before it was learnt.")
     for version in versions:
         if version.reason and version.aliases:
-            out.print(f"version {version.version}: {escape(version.reason)}", soft_wrap=True)
+            out.print(f"version {version.version}: {escape_terminal(version.reason)}", soft_wrap=True)
 
 
 @commands.command(epilog="Example: spam-assets promote 12")

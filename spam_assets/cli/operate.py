@@ -3,11 +3,11 @@
 import os
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, out, show_progress
+from spam_assets.cli.console import CommandError, escape_terminal, out, show_progress
 from spam_assets.cli.open_home import open_instance, tell_what_home_lacks
 from spam_assets.settings import load_settings
+from spam_assets.urls import hide_credentials
 
 commands = typer.Typer()
 
@@ -21,7 +21,7 @@ def verify() -> None:
         with show_progress("verifying") as report:
             faults = list(find_faults(settings, instance, report))
     for fault in faults:
-        out.print(escape(fault), soft_wrap=True)
+        out.print(escape_terminal(fault), soft_wrap=True)
     if faults:
         raise CommandError(f"{len(faults)} stored things are not as recorded, see above")
     out.print("everything stored is as recorded")
@@ -45,4 +45,6 @@ def ui() -> None:
     settings = load_settings()
     tell_what_home_lacks(prepare_home(settings))
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    raise typer.Exit(serve_uis(settings, lambda line: out.print(line, soft_wrap=True)))
+    raise typer.Exit(
+        serve_uis(settings, lambda line: out.print(escape_terminal(hide_credentials(line)), soft_wrap=True))
+    )

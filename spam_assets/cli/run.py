@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, check_partitions, out, parse_day, show_progress
+from spam_assets.cli.console import CommandError, check_partitions, escape_terminal, out, parse_day, show_progress
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings
 
@@ -87,7 +86,9 @@ def run_landed_days(
     all_landed = zone.days()
     landed = [day for day in all_landed if first <= day <= last]
     if not landed:
-        raise CommandError(f"nothing has landed between {first} and {last} in {settings.landing_url}; land mail first")
+        raise CommandError(
+            f"nothing has landed between {first} and {last} in {settings.shown_landing}; land mail first"
+        )
     check_partitions(landed[0], landed[-1])
     if fail_dead_runs(settings, instance):
         end_abandoned_runs(settings, instance, again=True)
@@ -109,10 +110,10 @@ def run_landed_days(
 def print_outcome(outcome: "DayOutcome") -> None:
     """Print a line on a day, and one for each warning."""
     if outcome.failure:
-        out.print(f"{outcome.day} [red]failed[/red]: {escape(outcome.failure)}", soft_wrap=True)
+        out.print(f"{outcome.day} [red]failed[/red]: {escape_terminal(outcome.failure)}", soft_wrap=True)
     elif outcome.skipped:
-        out.print(f"{outcome.day} [yellow]skipped[/yellow]: {escape(outcome.skipped)}", soft_wrap=True)
+        out.print(f"{outcome.day} [yellow]skipped[/yellow]: {escape_terminal(outcome.skipped)}", soft_wrap=True)
     else:
         out.print(f"{outcome.day} [green]done[/green]: {', '.join(outcome.materialized)}", soft_wrap=True)
     for warning in outcome.warnings:
-        out.print(f"{outcome.day} [yellow]warning[/yellow]: {escape(warning)}", soft_wrap=True)
+        out.print(f"{outcome.day} [yellow]warning[/yellow]: {escape_terminal(warning)}", soft_wrap=True)

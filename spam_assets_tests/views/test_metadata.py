@@ -2,19 +2,23 @@
 
 import html
 import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.columns import COLUMN_DESCRIPTIONS, MAIL_COLUMNS
 from spam_assets.mail.mail_frame import build_mail_frame
 from spam_assets.views.metadata import (
     PREVIEW_CHARACTERS,
     PREVIEW_ROWS,
     describe_columns,
+    describe_landed_day,
     describe_mail,
+    describe_removed_day,
     escape_markdown,
     picture_metadata,
     preview_mail,
@@ -97,3 +101,27 @@ def test_every_column_of_the_schema_is_described() -> None:
 
 def test_a_picture_is_shown_inline() -> None:
     assert re.fullmatch(r"!\[t\]\(data:image/svg\+xml;base64,[\w+/=]+\)", str(picture_metadata("<svg/>", "t").value))
+
+
+@pytest.mark.parametrize("text", ["www.evil.example", "WWW.evil.example", "me@evil.example", "https://evil.example"])
+def test_nothing_becomes_a_link_by_itself(text: str) -> None:
+    assert not re.search(r"://|www\.|@\w", escape_markdown(text), re.IGNORECASE)
+
+
+def test_a_name_of_a_column_in_the_notes_of_a_day_loads_no_picture(landing: Path, zone: LandingZone) -> None:
+    hostile = ["![x](http://evil.example/a.png)", "<img src=x>", "www.evil.example", "\x1b[31mred"]
+    make_mail("2024-01-01").assign(**dict.fromkeys(hostile, "x")).to_csv(
+        landing / "training-2024-01-01.csv", index=False
+    )
+    notes = str(describe_landed_day(zone.read("2024-01-01"))["notes"].value)
+    assert notes.startswith("- columns not used: ")
+    bare = re.sub(r"&#\d+;", "", notes.removeprefix("- "))
+    assert not MARKUP & set(bare)
+    assert not re.search(r"://|www\.|\x1b", notes)
+    assert "evil.example/a.png" in html.unescape(notes)
+
+
+def test_the_name_of_a_file_that_is_gone_forms_no_markup() -> None:
+    notes = str(describe_removed_day(make_frame(), "/srv/![x](y)/a_b_ has no file")["notes"].value)
+    assert "![x]" not in notes
+    assert len(notes.splitlines()) == 2

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     window_days: int = Field(default=90, ge=1)
     target_fpr: float = Field(default=0.001, gt=0, lt=1)
     vouched_days: str | None = None
+    max_day_megabytes: int = Field(default=2048, ge=1)
     owner: str = "team:mail"
     experiment: str = "spam-classifier"
     mlflow_tracking_uri: SecretStr | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
@@ -180,6 +181,11 @@ class Settings(BaseSettings):
     def landing_url(self) -> str:
         """Folder or fsspec URL of the landing zone."""
         return self.landing or str(self.home / "landing")
+
+    @property
+    def max_day_bytes(self) -> int:
+        """The most that a landed day may be, stored and decoded."""
+        return self.max_day_megabytes * 1024**2
 
     @property
     def shown_landing(self) -> str:

@@ -41,4 +41,4 @@ def open_landing_zone(settings: Settings) -> "LandingZone":
     from spam_assets.landing.zone import LandingZone
 
     prepare_landing(settings)
-    return LandingZone(settings.landing_url)
+    return LandingZone(settings.landing_url, settings.max_day_bytes)

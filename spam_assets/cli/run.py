@@ -1,10 +1,11 @@
 """`spam-assets run` and `backfill`: days through all assets and checks, in this process."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spam_assets.cli.console import CommandError, check_partitions, escape_terminal, out, parse_day, show_progress
+from spam_assets.cli.console import CommandError, check_partitions, err, escape_terminal, out, parse_day, show_progress
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings
 
@@ -17,6 +18,7 @@ commands = typer.Typer()
 
 
 DAYS_PER_RUN = 100
+STRAYS_SHOWN = 3
 
 
 @commands.command(epilog="Example: spam-assets run --date 2002-08-22")
@@ -89,7 +91,7 @@ def run_landed_days(
         raise CommandError(
             f"nothing has landed between {first} and {last} in {settings.shown_landing}; land mail first"
         )
-    check_partitions(landed[0], landed[-1])
+    landed = leave_out_strays(landed, settings)
     if fail_dead_runs(settings, instance):
         end_abandoned_runs(settings, instance, again=True)
     outcomes: dict[str, DayOutcome] = {}
@@ -105,6 +107,31 @@ def run_landed_days(
             # A day that was run may have changed what later days learn from.
             todo = [day for day in find_days_to_run(settings, instance, zone, landed) if day not in outcomes]
     return [outcomes[day] for day in sorted(outcomes)]
+
+
+def leave_out_strays(landed: Sequence[str], settings: Settings) -> list[str]:
+    """Return the landed days that are partitions, and tell of the others, which one forged date may have made.
+
+    Raises:
+        CommandError: no day is one.
+    """
+    from spam_assets.partitions import DAYS
+
+    covered = [day for day in landed if DAYS.has_partition_key(day)]
+    strays = sorted({*landed} - {*covered})
+    if not covered:
+        check_partitions(*strays)
+    if strays:
+        shown = ", ".join(strays[:STRAYS_SHOWN])
+        if len(strays) > STRAYS_SHOWN:
+            shown += f" and {len(strays) - STRAYS_SHOWN} more"
+        note = (
+            f"{shown} landed in {settings.shown_landing} outside of the partitions, "
+            f"{DAYS.get_first_partition_key()} to {DAYS.get_last_partition_key()}: left out; remove what landed there "
+            "by mistake, or set SPAM_ASSETS_START_DATE and SPAM_ASSETS_END_DATE to include it"
+        )
+        err.print(f"[yellow]note:[/yellow] {escape_terminal(note)}", soft_wrap=True)
+    return covered
 
 
 def print_outcome(outcome: "DayOutcome") -> None:

@@ -9,6 +9,7 @@ A message:
 - `text`: transfer encodings, charsets and HTML -> the text that a reader sees.
 - `dates`: dates as mail and tables write them; days.
 - `mbox`: many messages in one file.
+- `printing`: text of strangers on a terminal.
 
 A table of mail:
 - `columns`: the names of the columns and labels; imports nothing.

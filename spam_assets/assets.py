@@ -27,6 +27,7 @@ from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
+from spam_assets.mail.quarantine import find_quarantined
 from spam_assets.mail.validation import QualityError, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.registry.registered_models import ModelRegistry
@@ -39,6 +40,7 @@ from spam_assets.views.metadata import (
     describe_landed_day,
     describe_mail,
     describe_model,
+    describe_quarantined,
     describe_removed_day,
     describe_report,
     describe_verdicts,
@@ -108,6 +110,7 @@ def raw_mail(
         raise dg.Failure(str(error), allow_retries=False) from None
     else:
         frame, metadata, tags = landed.frame, describe_landed_day(landed), {SOURCE_TAG: fingerprint_source(landed)}
+    metadata |= describe_quarantined(find_quarantined(frame, day))
     version = dg.DataVersion(fingerprint_frame(frame))
     yield dg.MaterializeResult(value=frame, metadata=metadata, tags=tags, data_version=version)
 

@@ -23,6 +23,7 @@ A day of mail:
 - `blocking_rules`: what a day must pass.
 - `warning_rules`: what is out of line with the trailing days.
 - `verdicts`: what a rule says.
+- `quarantine`: messages that are put aside.
 - `day_summary`: what later days need to know about a day.
 - `validation`: from raw to validated mail.
 """

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.reporting import DayReport
     from spam_assets.learning.succession import Judged
+    from spam_assets.mail.quarantine import QuarantinedMessage
     from spam_assets.registry.registered_models import RegisteredVersion
 
 BLOCKS = "\N{MIDDLE DOT}" + "".join(map(chr, range(0x2581, 0x2589)))
@@ -44,6 +45,7 @@ _ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
 _STARTS_A_LINK = re.compile(r":(?=//)|www(?=\.)|@", re.IGNORECASE)
 """What Markdown as GitHub and Dagster write it makes a link of without any brackets."""
 SUSPECTS_SHOWN = 20
+QUARANTINED_SHOWN = 20
 
 
 def describe_columns(names: Sequence[str]) -> dg.TableSchema:
@@ -72,6 +74,18 @@ def describe_landed_day(landed: "LandedDay") -> dict[str, Any]:
         "notes": dg.MetadataValue.md(list_notes(landed.notes) or "none"),
         **describe_corrections(landed.corrections),
     }
+
+
+def describe_quarantined(quarantined: "Sequence[QuarantinedMessage]") -> dict[str, Any]:
+    """Return the messages of a day that are put aside, why, and in which row of the landing file they are."""
+    if not quarantined:
+        return {"quarantined": 0}
+    lines = ["| row | why | message |", "|---:|---|---|"]
+    lines.extend(
+        f"| {message.row} | {message.reason} | {escape_markdown(message.message_id)} |"
+        for message in quarantined[:QUARANTINED_SHOWN]
+    )
+    return {"quarantined": len(quarantined), "quarantined_messages": dg.MetadataValue.md("\n".join(lines))}
 
 
 def describe_corrections(corrections: "Corrections") -> dict[str, Any]:

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.columns import COLUMN_DESCRIPTIONS, MAIL_COLUMNS
 from spam_assets.mail.mail_frame import build_mail_frame
+from spam_assets.mail.quarantine import OUTSIDE, QuarantinedMessage
 from spam_assets.views.metadata import (
     PREVIEW_CHARACTERS,
     PREVIEW_ROWS,
     describe_columns,
     describe_landed_day,
     describe_mail,
+    describe_quarantined,
     describe_removed_day,
     escape_markdown,
     picture_metadata,
@@ -125,3 +127,14 @@ def test_the_name_of_a_file_that_is_gone_forms_no_markup() -> None:
     notes = str(describe_removed_day(make_frame(), "/srv/![x](y)/a_b_ has no file")["notes"].value)
     assert "![x]" not in notes
     assert len(notes.splitlines()) == 2
+
+
+def test_messages_that_are_put_aside_are_listed_with_row_and_reason_and_their_ids_form_no_markup() -> None:
+    quarantined = [QuarantinedMessage(number, "<![x](http://evil)>", OUTSIDE) for number in range(1, 31)]
+    described = describe_quarantined(quarantined)
+    assert described["quarantined"] == 30
+    lines = str(described["quarantined_messages"].value).splitlines()
+    assert len(lines) == 22
+    assert lines[2].startswith("| 1 | it was not received on the day | ")
+    assert "![x]" not in lines[2]
+    assert describe_quarantined([]) == {"quarantined": 0}

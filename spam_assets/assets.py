@@ -34,6 +34,7 @@ from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.resources import MailHistory
 from spam_assets.views.metadata import (
+    conceal_mail,
     describe_challenger,
     describe_columns,
     describe_features,
@@ -111,8 +112,12 @@ def raw_mail(
     else:
         frame, metadata, tags = landed.frame, describe_landed_day(landed), {SOURCE_TAG: fingerprint_source(landed)}
     metadata |= describe_quarantined(find_quarantined(frame, day))
-    version = dg.DataVersion(fingerprint_frame(frame))
-    yield dg.MaterializeResult(value=frame, metadata=metadata, tags=tags, data_version=version)
+    yield dg.MaterializeResult(
+        value=frame,
+        metadata=conceal_mail(metadata, previews=SETTINGS.previews),
+        tags=tags,
+        data_version=dg.DataVersion(fingerprint_frame(frame)),
+    )
 
 
 @daily_asset(
@@ -129,7 +134,9 @@ def validated_mail(context: dg.AssetExecutionContext, raw_mail: pd.DataFrame) ->
         raise dg.Failure(str(error), allow_retries=False) from None
     yield dg.MaterializeResult(
         value=mail,
-        metadata={**describe_mail(mail), "dropped_messages": len(raw_mail) - len(mail)},
+        metadata=conceal_mail(
+            {**describe_mail(mail), "dropped_messages": len(raw_mail) - len(mail)}, previews=SETTINGS.previews
+        ),
         data_version=dg.DataVersion(fingerprint_frame(mail)),
     )
 
@@ -194,11 +201,14 @@ def trained_model(
         return
     yield dg.MaterializeResult(
         value=model,
-        metadata={
-            **describe_model(model, list(window), picture),
-            "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
-            "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
-        },
+        metadata=conceal_mail(
+            {
+                **describe_model(model, list(window), picture),
+                "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
+                "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
+            },
+            previews=SETTINGS.previews,
+        ),
         tags={SOURCE_TAG: source},
         data_version=dg.DataVersion(version),
     )

@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     target_fpr: float = Field(default=0.001, gt=0, lt=1)
     vouched_days: str | None = None
     max_day_megabytes: int = Field(default=2048, ge=1)
+    previews: bool = True
     owner: str = "team:mail"
     experiment: str = "spam-classifier"
     mlflow_tracking_uri: SecretStr | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from spam_assets.cli import classify, demo, labels, land, models, operate, replay, run
+from spam_assets.cli import classify, demo, forget, labels, land, models, operate, replay, run
 from spam_assets.cli.console import err, escape_terminal
 from spam_assets.cli.error_messages import say_error
 
@@ -17,7 +17,7 @@ app = typer.Typer(
 )
 app.add_typer(demo.commands)
 app.add_typer(land.land, name="land")
-for group in (replay, run, models, classify, labels, operate):
+for group in (replay, run, models, classify, labels, forget, operate):
     app.add_typer(group.commands)
 
 

@@ -45,9 +45,14 @@ def fingerprint_features(features: "MailFeatures") -> str:
 
 
 def fingerprint_model(model: "SpamModel") -> str:
-    """Return the fingerprint of everything a model holds."""
+    """Return the fingerprint of everything a model holds but its suspects.
+
+    Those name messages, for people to review: they are not logged with a model, and go when a message is forgotten.
+    """
     digest = hashlib.sha256()
     for name, array in sorted(model.to_arrays().items()):
+        if name == "suspects":
+            continue
         digest.update(f"{name}{array.dtype.str}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:DIGEST_CHARACTERS]

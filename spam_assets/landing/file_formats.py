@@ -76,7 +76,7 @@ def read_table(
     elif file_format == "jsonl":
         columns = _read_jsonl(content, name, size)
     else:
-        content = _decompress(content, name, max_bytes) if file_format == "csv.gz" else content
+        content = decompress(content, name, max_bytes) if file_format == "csv.gz" else content
         columns = _read_csv(content, name, size)
     return build_landed_frame(columns, day, name)
 
@@ -96,8 +96,8 @@ def limit_decompressed_bytes(compressed_bytes: int, max_bytes: int) -> int:
     return min(max_bytes, max(MIN_SUSPICIOUS_BYTES, MAX_COMPRESSION_RATIO * compressed_bytes))
 
 
-def _decompress(content: bytes, name: str, max_bytes: int) -> bytes:
-    """Decompress gzip, also of several members, up to a limit."""
+def decompress(content: bytes, name: str, max_bytes: int) -> bytes:
+    """Return what gzip of one or several members holds; raises LandingError beyond `limit_decompressed_bytes`."""
     limit = limit_decompressed_bytes(len(content), max_bytes)
     pieces: list[bytes] = []
     size_bytes = 0

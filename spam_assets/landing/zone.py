@@ -20,6 +20,7 @@ from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_c
 from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.file_formats import read_table, write_table
+from spam_assets.landing.removal import IsMeant, remove_from_corrections, remove_from_table
 from spam_assets.mail.dates import is_day
 from spam_assets.urls import hide_credentials
 
@@ -195,6 +196,33 @@ class LandingZone:
                 with self._reaching():
                     self._fs.rm_file(f"{self._root}/{other.name}")
         return self._display(name)
+
+    def remove_messages(self, day: str, is_meant: IsMeant) -> int:
+        """Rewrite the day's files, corrections too, without the messages that are meant; a file without any goes.
+
+        Returns:
+            How many messages the training files held.
+
+        Raises:
+            LandingError: a file cannot be read or written.
+        """
+        count = 0
+        for file in self._list_day(day):
+            name, content = file.name, self._read_file(file.name)
+            if file in select_training_files([file]):
+                file_format = name.partition(".")[2]
+                left, removed = remove_from_table(
+                    content, file_format, day, self._display(name), is_meant, self.max_day_bytes
+                )
+                count += removed
+            else:
+                left, removed = remove_from_corrections(content, self._display(name), is_meant)
+            with self._reaching():
+                if left is None:
+                    self._fs.rm_file(f"{self._root}/{name}")
+                elif removed:
+                    replace_file(self._fs, f"{self._root}/{name}", left)
+        return count
 
     def _list_day(self, day: str) -> tuple[LandedFile, ...]:
         # Only this day's files are asked for their details, which for ten thousand files takes most of the time.

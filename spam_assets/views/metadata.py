@@ -46,6 +46,16 @@ _STARTS_A_LINK = re.compile(r":(?=//)|www(?=\.)|@", re.IGNORECASE)
 """What Markdown as GitHub and Dagster write it makes a link of without any brackets."""
 SUSPECTS_SHOWN = 20
 QUARANTINED_SHOWN = 20
+SHOWS_MAIL = frozenset({"preview", "quarantined_messages", "strongest_words", "suspects", "unknown_messages"})
+"""Metadata that shows subjects, bodies, words or ids of mail."""
+PREVIEWS_ARE_OFF = "previews are turned off (SPAM_ASSETS_PREVIEWS)"
+
+
+def conceal_mail(metadata: dict[str, Any], *, previews: bool) -> dict[str, Any]:
+    """Return metadata, without what shows mail where previews are turned off. Dagster keeps metadata for ever."""
+    if previews:
+        return metadata
+    return {name: PREVIEWS_ARE_OFF if name in SHOWS_MAIL else value for name, value in metadata.items()}
 
 
 def describe_columns(names: Sequence[str]) -> dg.TableSchema:

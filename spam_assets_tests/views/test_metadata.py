@@ -4,6 +4,7 @@ import html
 import re
 from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -16,6 +17,8 @@ from spam_assets.mail.quarantine import OUTSIDE, QuarantinedMessage
 from spam_assets.views.metadata import (
     PREVIEW_CHARACTERS,
     PREVIEW_ROWS,
+    SHOWS_MAIL,
+    conceal_mail,
     describe_columns,
     describe_landed_day,
     describe_mail,
@@ -25,7 +28,7 @@ from spam_assets.views.metadata import (
     picture_metadata,
     preview_mail,
 )
-from spam_assets_tests.conftest import make_mail
+from spam_assets_tests.conftest import PROJECT, make_mail
 
 MARKUP = set("\\`*_{}[]()<>+|!~\n\r\t")
 
@@ -138,3 +141,22 @@ def test_messages_that_are_put_aside_are_listed_with_row_and_reason_and_their_id
     assert lines[2].startswith("| 1 | it was not received on the day | ")
     assert "![x]" not in lines[2]
     assert describe_quarantined([]) == {"quarantined": 0}
+
+
+def test_without_previews_no_metadata_shows_mail_and_the_figures_stay() -> None:
+    shows = {name: dg.MetadataValue.md("secret") for name in SHOWS_MAIL}
+    metadata = {**shows, "spam": 3}
+    assert conceal_mail(metadata, previews=True) == metadata
+    concealed = conceal_mail(metadata, previews=False)
+    assert concealed.keys() == metadata.keys()
+    assert concealed["spam"] == 3
+    assert "secret" not in str(concealed)
+
+
+def test_every_asset_that_shows_mail_asks_whether_it_may() -> None:
+    """A preview that is made without the setting would show what a person turned off."""
+    source = (PROJECT / "spam_assets" / "assets.py").read_text()
+    makers = ("describe_mail(", "describe_landed_day(", "describe_removed_day(", "describe_words(", "describe_model(")
+    for function in re.split(r"\n@daily_asset", source)[1:]:
+        if any(maker in function for maker in makers):
+            assert "conceal_mail(" in function, function[:200]

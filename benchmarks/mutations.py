@@ -2,8 +2,8 @@
 
     python -m benchmarks.mutations [--messages 100000] [--seed 1] [--landing FOLDER] [--json FILE]
 
-Real messages (of a landing zone with a `raw` column, such as the corpus) and made-up ones are cut, spliced, repeated and
-sown with what breaks parsers, each by a seeded draw, so that a message that fails can be made again from its number.
+Real messages (of a landing zone with a `raw` column, such as the corpus) and made-up ones are cut, spliced, repeated
+and sown with what breaks parsers, each by a seeded draw: a message that fails can be made again from its number.
 Each goes through `parse_message`, `find_delivery` and the frame of a day, and in hundreds through `featurize_mail`; CPU
 seconds count, of one message alone where a hundred together take long.
 """
@@ -34,17 +34,20 @@ SEEDS: Sequence[bytes] = (
     b"Received: from x by y; Thu, 1 Aug 2002 10:00:00 +0000\nContent-Type: multipart/mixed; boundary=B\n\n--B\n"
     b"Content-Type: text/html; charset=utf-8\n\n<html><b>win</b> <a href='http://x.example/'>now</a></html>\n--B\n"
     b"Content-Type: application/zip; name=x.zip\nContent-Transfer-Encoding: base64\n\nUEsDBAoAAAAA\n--B--\n",
-    b"Subject: =?iso-2022-jp?B?GyRCJUYlOSVIGyhC?=\nContent-Type: text/plain; charset=iso-2022-jp\n\n\x1b$B%F%9%H\x1b(B\n",
+    b"Subject: =?iso-2022-jp?B?GyRCJUYlOSVIGyhC?=\nContent-Type: text/plain; charset=iso-2022-jp\n\n"
+    b"\x1b$B%F%9%H\x1b(B\n",
     b"Content-Type: multipart/alternative; boundary=A\n\n--A\nContent-Type: multipart/related; boundary=AB\n\n--AB\n"
     b"Content-Transfer-Encoding: quoted-printable\n\n=C3=A9=\n=20x\n--AB--\n--A--\n",
     b"",
 )
 SOWN: Sequence[bytes] = (
-    b"\0", b"\xff\xfe", b"\r", b"\r\n", b"\n\n", b"--B\n", b"--B--\n", b"=?utf-7?Q?+AGE-?=", b"=?x?B?", b"&#9999999999;",
-    b"<!--", b"<script>", b"</", b"<div " * 50, b"Content-Type: multipart/mixed; boundary=B\n", b"From a@x Thu Aug  1 10:00:00 2002\n",
-    b"Content-Transfer-Encoding: base64\n", b"Content-Type: message/rfc822\n\n", b"charset*0*=utf-8''%ff", b";" * 500,
-    b"Date: Thu, 99 Foo 99999 99:99:99 +9999\n", b"\xf0\x9f\x90\x8d", b"\xed\xa0\x80", b"=" * 300, b"a" * 5000, b" \t" * 500,
-    b"Subject:" + b" \n" * 200, b"http://" + b"x." * 500, b"=?utf-8?Q?" + b"=41" * 500 + b"?=", b"\x1b$B" * 100,
+    b"\0", b"\xff\xfe", b"\r", b"\r\n", b"\n\n", b"--B\n", b"--B--\n", b"=?utf-7?Q?+AGE-?=", b"=?x?B?",
+    b"&#9999999999;", b"<!--", b"<script>", b"</", b"<div " * 50, b"Content-Type: multipart/mixed; boundary=B\n",
+    b"From a@x Thu Aug  1 10:00:00 2002\n", b"Content-Transfer-Encoding: base64\n",
+    b"Content-Type: message/rfc822\n\n", b"charset*0*=utf-8''%ff", b";" * 500,
+    b"Date: Thu, 99 Foo 99999 99:99:99 +9999\n", b"\xf0\x9f\x90\x8d", b"\xed\xa0\x80", b"=" * 300, b"a" * 5000,
+    b" \t" * 500, b"Subject:" + b" \n" * 200, b"http://" + b"x." * 500, b"=?utf-8?Q?" + b"=41" * 500 + b"?=",
+    b"\x1b$B" * 100,
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """`spam-assets demo`: from nothing to a champion trained on real mail."""
 
+import time
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ commands = typer.Typer()
 def demo() -> None:
     """From nothing to a champion: land the corpus, run its days, print what came out. Again: only what is missing."""
     from spam_assets.cli.home import widen_day_range
+    from spam_assets.landing.missing_mail import find_plausible_days
 
     settings = load_settings()
     if not open_landing_zone(settings).days():
@@ -32,8 +34,10 @@ def demo() -> None:
     else:
         out.print(f"mail has landed in {escape_terminal(settings.shown_landing)} already")
         landed = open_landing_zone(settings).days()
-        if not settings.range_file.exists():
-            widen_day_range(settings, date.fromisoformat(landed[0]), date.fromisoformat(landed[-1]), open_ended=False)
+        plausible = find_plausible_days(landed, time.time())
+        if plausible and not settings.range_file.exists():
+            first, last = date.fromisoformat(plausible[0]), date.fromisoformat(plausible[-1])
+            widen_day_range(settings, first, last, open_ended=False)
     with open_instance() as (settings, instance):
         outcomes = run_landed_days(settings, instance, "0001-01-01", "9999-12-31")
         _print_demo(settings, instance, outcomes)

@@ -10,6 +10,6 @@
 - `day_content`: what a day's files hold, as a digest, and whether they look whole.
 - `landing_index`, `index_store`: what was known at the last look, and where that is kept.
 - `day_ranges`: days to run -> as few ranges as can be.
-- `missing_mail`: whether mail that should have landed has not.
+- `missing_mail`: whether mail that should have landed has not; days that cannot be true.
 - `importers`: archives, mail folders and tables -> a landing zone.
 """

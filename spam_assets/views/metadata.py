@@ -42,7 +42,7 @@ PREVIEW_ROWS = 8
 PREVIEW_CHARACTERS = 80
 NOTE_CHARACTERS = 1000
 _ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
-_STARTS_A_LINK = re.compile(r":(?=//)|www(?=\.)|@", re.IGNORECASE)
+_STARTS_A_LINK = re.compile(r":(?=//)|www(?=\.)|@[\w-]+(?=\.)", re.IGNORECASE)
 """What Markdown as GitHub and Dagster write it makes a link of without any brackets."""
 SUSPECTS_SHOWN = 20
 QUARANTINED_SHOWN = 20

@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from spam_assets.landing.missing_mail import find_future_days, find_missing_mail
+from spam_assets.landing.missing_mail import find_future_days, find_missing_mail, find_plausible_days
 
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=timezone.utc).timestamp()
 HOUR = 3600
@@ -36,3 +36,4 @@ def test_a_day_is_missed_from_so_many_hours_after_its_end(
 def test_a_day_that_has_begun_nowhere_lies_in_the_future() -> None:
     days = ["2038-01-19", "2024-01-03", "2024-01-02", "2024-01-01", "1970-01-01"]
     assert find_future_days(days, NEW_YEAR) == ["2024-01-03", "2038-01-19"]
+    assert find_plausible_days(days, NEW_YEAR) == ["2024-01-01", "2024-01-02"]

@@ -55,13 +55,19 @@ def test_a_day_fails_when_too_many_dates_are_not_of_it() -> None:
         validate_day(forge_dates(make_frame(), 6), DAY)
 
 
-def test_an_id_that_other_messages_have_is_made_unique_however_many_they_are() -> None:
-    """The sender chooses the id: a campaign may send a thousand messages with one."""
+def test_ids_that_do_not_tell_messages_apart_fail_the_day() -> None:
+    frame = make_frame(message_id=["<same>"] * 51 + [f"<{n}>" for n in range(49)])
+    assert not message_ids_are_unique(frame, DAY).passed
+
+
+def test_an_id_that_other_messages_have_is_made_unique() -> None:
+    """The sender chooses the id: a campaign may send many messages with one."""
     frame = make_frame(message_id=["<same>"] * 50 + [f"<{n}>" for n in range(50)])
     assert find_quarantined(frame, DAY) == ()
     verdict = message_ids_are_unique(frame, DAY)
     assert verdict.passed
-    assert "49 were made unique" in verdict.sentence
+    assert "1 message_id occur more than once, for example '<same>' 50 times" in verdict.sentence
+    assert "made unique" in verdict.sentence
     valid = validate_day(frame, DAY)
     assert len(valid) == 100
     assert {"<same>", "<same>#2", "<same>#50"} <= set(valid["message_id"])
@@ -75,7 +81,7 @@ def test_a_row_that_repeats_another_is_put_aside_and_too_many_fail_the_day() -> 
     ]
     assert message_ids_are_unique(frame, DAY).passed
     assert len(validate_day(frame, DAY)) == 100
-    with pytest.raises(QualityError, match="20 message_id occur more than once with the same content"):
+    with pytest.raises(QualityError, match=r"20 message_id occur more than once.*20 rows repeat the content"):
         validate_day(repeat_rows(make_frame(), 20), DAY)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Final, NamedTuple
 
-FIRST_PLAUSIBLE: Final = datetime(1990, 1, 1, tzinfo=timezone.utc)
-"""Mail of before is older than the archives that people have; a date there is forged or a clock that was not set."""
+from spam_assets.landing.missing_mail import FIRST_PLAUSIBLE_DAY
+
+FIRST_PLAUSIBLE: Final = datetime.fromisoformat(FIRST_PLAUSIBLE_DAY).replace(tzinfo=timezone.utc)
 CLOCKS_DIFFER: Final = timedelta(days=1)
 """So far beyond now a date is not called future."""
 UNVOUCHED_MARGIN: Final = timedelta(days=366)

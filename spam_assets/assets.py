@@ -30,12 +30,14 @@ from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
+from spam_assets.mail.quarantine import find_quarantined
 from spam_assets.mail.validation import QualityError, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.resources import MailHistory
 from spam_assets.views.metadata import (
+    conceal_mail,
     describe_challenger,
     describe_columns,
     describe_exclusion,
@@ -44,6 +46,7 @@ from spam_assets.views.metadata import (
     describe_landed_day,
     describe_mail,
     describe_model,
+    describe_quarantined,
     describe_removed_day,
     describe_report,
     describe_verdicts,
@@ -114,8 +117,13 @@ def raw_mail(
         raise dg.Failure(str(error)) from None
     else:
         frame, metadata, tags = landed.frame, describe_landed_day(landed), {SOURCE_TAG: fingerprint_source(landed)}
-    version = dg.DataVersion(fingerprint_frame(frame))
-    yield dg.MaterializeResult(value=frame, metadata=metadata, tags=tags, data_version=version)
+    metadata |= describe_quarantined(find_quarantined(frame, day))
+    yield dg.MaterializeResult(
+        value=frame,
+        metadata=conceal_mail(metadata, previews=SETTINGS.previews),
+        tags=tags,
+        data_version=dg.DataVersion(fingerprint_frame(frame)),
+    )
 
 
 @daily_asset(
@@ -132,7 +140,9 @@ def validated_mail(context: dg.AssetExecutionContext, raw_mail: pd.DataFrame) ->
         raise dg.Failure(str(error), allow_retries=False) from None
     yield dg.MaterializeResult(
         value=mail,
-        metadata={**describe_mail(mail), "dropped_messages": len(raw_mail) - len(mail)},
+        metadata=conceal_mail(
+            {**describe_mail(mail), "dropped_messages": len(raw_mail) - len(mail)}, previews=SETTINGS.previews
+        ),
         data_version=dg.DataVersion(fingerprint_frame(mail)),
     )
 
@@ -208,12 +218,15 @@ def trained_model(
             mlflow.log_training(run, day, model, version, settings, versions, picture)
             yield dg.MaterializeResult(  # here, so that the MLflow run ends when Dagster has stored the model
                 value=model,
-                metadata={
-                    **describe_model(model, list(window), picture),
-                    **describe_window(window.excluded, window.without_file),
-                    "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
-                    "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
-                },
+                metadata=conceal_mail(
+                    {
+                        **describe_model(model, list(window), picture),
+                        **describe_window(window.excluded, window.without_file),
+                        "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
+                        "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
+                    },
+                    previews=SETTINGS.previews,
+                ),
                 tags={SOURCE_TAG: source},
                 data_version=dg.DataVersion(version),
             )

@@ -88,7 +88,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     from spam_assets.landing.zone import LandingZone
 
     stores = open_stores(settings)
-    zone = LandingZone(settings.landing_url)
+    zone = LandingZone(settings.landing_url, settings.max_day_bytes)
     excluded_days = open_excluded_days(settings)
     return {
         "landing_zone": dg.ResourceDefinition.hardcoded_resource(zone),

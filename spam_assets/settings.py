@@ -13,6 +13,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from typing_extensions import Self
 
+from spam_assets.urls import hide_credentials
+
 ENV_FILE = Path(".env")
 ALERT_KINDS = ("run_failed", "champion_promoted", "champion_refused", "no_mail", "landing_problem")
 """What alerts can be about."""
@@ -55,6 +57,8 @@ class Settings(BaseSettings):
     window_days: int = Field(default=90, ge=1)
     target_fpr: float = Field(default=0.001, gt=0, lt=1)
     vouched_days: str | None = None
+    max_day_megabytes: int = Field(default=2048, ge=1)
+    previews: bool = True
     owner: str = "team:mail"
     experiment: str = "spam-classifier"
     mlflow_tracking_uri: SecretStr | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
@@ -178,6 +182,16 @@ class Settings(BaseSettings):
     def landing_url(self) -> str:
         """Folder or fsspec URL of the landing zone."""
         return self.landing or str(self.home / "landing")
+
+    @property
+    def max_day_bytes(self) -> int:
+        """The most that a landed day may be, stored and decoded."""
+        return self.max_day_megabytes * 1024**2
+
+    @property
+    def shown_landing(self) -> str:
+        """The landing zone as people may see it."""
+        return hide_credentials(self.landing_url)
 
     @property
     def storage_url(self) -> str:

@@ -54,10 +54,8 @@ class BadDay:
             "truncated Parquet": {f"{name}.parquet": parquet.getvalue()[: len(parquet.getvalue()) // 2]},
             "NUL byte": {f"{name}.csv": csv[:3000] + b"\0" + csv[3000:]},
             "wrong header": {f"{name}.csv": csv.replace(b",body,label\n", b",content,class\n", 1)},
-            "duplicate ids": {
-                f"{name}.csv": to_csv(mail.assign(message_id=[*mail["message_id"][:-1], mail["message_id"][0]]))
-            },
-            "dates outside": {f"{name}.csv": csv.replace(f"{self.day}T00:03".encode(), b"2023-12-31T23:59")},
+            "duplicate ids": {f"{name}.csv": to_csv(pd.concat([mail, mail[:20]]))},
+            "dates outside": {f"{name}.csv": csv.replace(f"{self.day}T00:0".encode(), b"2023-12-31T23:5")},
             "no message": {f"{name}.csv": to_csv(mail[:0])},
             "no gzip": {f"{name}.csv.gz": csv},
             "two files": {f"{name}.csv": csv, f"{name}.parquet": parquet.getvalue()},
@@ -76,7 +74,7 @@ BAD_DAYS = {
     "NUL byte": BadDay(6, "raw_mail", ("training-2024-01-07.csv has a NUL byte in line",)),
     "wrong header": BadDay(7, "raw_mail", ("training-2024-01-08.csv lacks the column label", "class")),
     "duplicate ids": BadDay(9, "validated_mail", ("message_id occur more than once", "2024-01-10-0@example.com")),
-    "dates outside": BadDay(10, "validated_mail", ("1 of 100 messages were not received on the day, first row 4",)),
+    "dates outside": BadDay(10, "validated_mail", ("10 of 100 messages were not received on the day, first row 1",)),
     "no message": BadDay(11, "validated_mail", ("there are no messages",)),
     "no gzip": BadDay(13, "raw_mail", ("training-2024-01-14.csv.gz is not sound gzip data",)),
     "two files": BadDay(14, "raw_mail", ("2 files for 2024-01-15", "training-2024-01-15.parquet")),

@@ -4,10 +4,9 @@ import gc
 import sys
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli import champion, classify, demo, exclusion, labels, land, models, operate, replay, run
-from spam_assets.cli.console import STOPPED, err, heed_interrupts
+from spam_assets.cli import champion, classify, demo, exclusion, forget, labels, land, models, operate, replay, run
+from spam_assets.cli.console import STOPPED, err, escape_terminal, heed_interrupts
 from spam_assets.cli.error_messages import say_error
 
 app = typer.Typer(
@@ -18,7 +17,7 @@ app = typer.Typer(
 )
 app.add_typer(demo.commands)
 app.add_typer(land.land, name="land")
-for group in (replay, run, models, champion, classify, labels, exclusion, operate):
+for group in (replay, run, models, champion, classify, labels, exclusion, forget, operate):
     app.add_typer(group.commands)
 
 
@@ -38,5 +37,5 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        err.print(f"[red]error:[/red] {escape(say_error(error))}", soft_wrap=True)
+        err.print(f"[red]error:[/red] {escape_terminal(say_error(error))}", soft_wrap=True)
         sys.exit(1)

@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli.console import out
+from spam_assets.cli.console import escape_terminal, out
 from spam_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def unpin(reason: Reason = "") -> None:
     from spam_assets.registry.manual_changes import unpin_champion
 
     pin = unpin_champion(_open_registry(), reason)
-    out.print(f"the champion is no longer pinned (it was since {pin.at}: {escape(pin.why)})", soft_wrap=True)
+    out.print(f"the champion is no longer pinned (it was since {pin.at}: {escape_terminal(pin.why)})", soft_wrap=True)
     out.print("the gate decides again when it next runs, also about the newest candidate that it held back meanwhile")
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, make_printable, out
+from spam_assets.cli.console import CommandError, escape_terminal, out
 from spam_assets.settings import load_settings
 
 commands = typer.Typer()
@@ -43,8 +42,8 @@ def classify(
     explanations = explain_mail(model, mail) if explain else iter(())
     for (_, message), (_, verdict) in zip(mail.iterrows(), verdicts.iterrows(), strict=True):
         word = "[red]spam[/red]" if verdict["is_spam"] else "[green]ham[/green] "
-        subject = make_printable(str(message["subject"] or ""), 90)
-        out.print(f"{word} {verdict['spam_probability']:.4f}  {escape(subject)}", soft_wrap=True)
+        subject = escape_terminal(str(message["subject"] or ""), 90)
+        out.print(f"{word} {verdict['spam_probability']:.4f}  {subject}", soft_wrap=True)
         if explain:
             for line in describe_explanation(next(explanations))[1:]:  # the first line says the verdict again
-                out.print(f"  {escape(line)}", soft_wrap=True)
+                out.print(f"  {escape_terminal(line)}", soft_wrap=True)

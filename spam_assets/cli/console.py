@@ -7,6 +7,9 @@ from datetime import date
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+
+from spam_assets.mail.printing import make_printable
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -66,9 +69,18 @@ def show_progress(title: str) -> Iterator[Callable[[int, int | None, str], None]
         yield lambda done, total, what: bar.update(task, completed=done, total=total, what=what)
 
 
-def make_printable(text: str, characters: int) -> str:
-    """Return a text of mail as one short line that moves no cursor and rings no bell."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:characters]
+def escape_terminal(text: str, characters: int | None = None) -> str:
+    """Return a text that `out` and `err` print as it is: no markup of theirs, nothing that moves a cursor.
+
+    Every text that is not written here goes through this function: it may quote mail, files or other programs.
+
+    Args:
+        text: what to print; its line breaks stay.
+        characters: with them it becomes one line of at most so many.
+    """
+    if characters is not None:
+        return escape(make_printable(" ".join(text[: 4 * characters].split()))[:characters])
+    return escape(make_printable(text, keep="\n"))
 
 
 def parse_day(text: str, option: str) -> str:

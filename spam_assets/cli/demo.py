@@ -1,14 +1,14 @@
 """`spam-assets demo`: from nothing to a champion trained on real mail."""
 
+import time
 from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from spam_assets.cli.console import CommandError, out, say_how_to_go_on
+from spam_assets.cli.console import CommandError, escape_terminal, out, say_how_to_go_on
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings, load_settings
 
@@ -28,15 +28,18 @@ commands = typer.Typer()
 def demo() -> None:
     """From nothing to a champion: land the corpus, run its days, print what came out. Again: only what is missing."""
     from spam_assets.cli.home import widen_day_range
+    from spam_assets.landing.missing_mail import find_plausible_days
 
     settings = load_settings()
     if not open_landing_zone(settings).days():
         finish_landing(settings, land_whole_corpus(settings, open_landing_zone(settings)))
     else:
-        out.print(f"mail has landed in {settings.landing_url} already")
+        out.print(f"mail has landed in {escape_terminal(settings.shown_landing)} already")
         landed = open_landing_zone(settings).days()
-        if not settings.range_file.exists():
-            widen_day_range(settings, date.fromisoformat(landed[0]), date.fromisoformat(landed[-1]), open_ended=False)
+        plausible = find_plausible_days(landed, time.time())
+        if plausible and not settings.range_file.exists():
+            first, last = date.fromisoformat(plausible[0]), date.fromisoformat(plausible[-1])
+            widen_day_range(settings, first, last, open_ended=False)
     with open_instance() as (settings, instance):
         outcomes = run_landed_days(settings, instance, "0001-01-01", "9999-12-31")
         outcomes += make_reports(settings, instance, "0001-01-01", "9999-12-31")
@@ -62,12 +65,12 @@ def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "S
     if skipped:
         table.add_row(
             "days skipped",
-            f"{len(skipped)}; the last, {skipped[-1].day}: {escape(skipped[-1].skipped or '')}",
+            f"{len(skipped)}; the last, {skipped[-1].day}: {escape_terminal(skipped[-1].skipped or '')}",
         )
     failed = [outcome for outcome in outcomes if outcome.failure]
     table.add_row("days failed", str(len(failed)) if failed else "0")
     for outcome in failed:
-        table.add_row(f"  {outcome.day}", escape(outcome.failure or ""))
+        table.add_row(f"  {outcome.day}", escape_terminal(outcome.failure or ""))
     if champion is None:
         table.add_row("champion", "none yet: no model has passed the bar")
     else:
@@ -83,6 +86,6 @@ def _print_demo(settings: Settings, instance: "dg.DagsterInstance", outcomes: "S
             f"(1-ROCA)% {figures['one_minus_roca_percent']:.3f}; "
             f"at the day's threshold {figures['recall']:.1%} of spam caught, {figures['fpr']:.2%} of ham called spam",
         )
-        table.add_row("why it serves", escape(champion.reason or "promoted by hand, or by an older version"))
+        table.add_row("why it serves", escape_terminal(champion.reason or "promoted by hand, or by an older version"))
     out.print(table)
     out.print("Open the UI: [bold]spam-assets ui[/bold] (Dagster and MLflow), or dagster dev in this folder.")

@@ -4,9 +4,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, check_partitions, out, parse_day
+from spam_assets.cli.console import CommandError, check_partitions, escape_terminal, out, parse_day
 from spam_assets.cli.open_home import open_instance
 from spam_assets.settings import Settings
 
@@ -33,10 +32,10 @@ def exclude(
 
         exclusion = open_excluded_days(settings).exclude(day, reason, datetime.now(timezone.utc))
         tell_dagster(instance, day, f"no model learns this day: {exclusion.reason}", EXCLUDED)
-        out.print(escape(f"{day} is excluded: {exclusion.reason}"), soft_wrap=True)
+        out.print(escape_terminal(f"{day} is excluded: {exclusion.reason}"), soft_wrap=True)
         tell_what_follows(settings, instance, day)
         for line in find_served_exclusions(settings):
-            out.print(escape(line), soft_wrap=True)
+            out.print(escape_terminal(line), soft_wrap=True)
 
 
 @commands.command(epilog="Example: spam-assets include 2002-08-22")

@@ -8,6 +8,7 @@ from datetime import date
 from pathlib import Path
 
 from spam_assets.engine.instance import prepare_instance
+from spam_assets.engine.private_home import keep_home_private
 from spam_assets.files import replace_local_file
 from spam_assets.settings import ENV_FILE, Settings
 
@@ -25,6 +26,7 @@ def prepare_home(settings: Settings) -> str | None:
     """
     from spam_assets.registry.store import prepare_tracking_store  # takes seconds, which landing mail need not wait for
 
+    keep_home_private(settings)
     settings.dagster_home.mkdir(parents=True, exist_ok=True)
     prepare_landing(settings)
     lack = prepare_instance(settings.dagster_home)
@@ -37,6 +39,7 @@ def prepare_home(settings: Settings) -> str | None:
 
 def prepare_landing(settings: Settings) -> None:
     """Create the landing zone of the home folder; one of your own must exist, so that a typing error shows."""
+    keep_home_private(settings)
     if settings.landing is None:
         Path(settings.landing_url).mkdir(parents=True, exist_ok=True)
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from spam_assets.cli.console import CommandError, make_printable, out, parse_day
+from spam_assets.cli.console import CommandError, escape_terminal, out, parse_day
 from spam_assets.cli.open_home import open_landing_zone
 from spam_assets.settings import Settings, load_settings
 
@@ -42,7 +41,7 @@ def labels(
         raise CommandError(f"no model was trained for {day or 'any day'}; run spam-assets backfill first")
     model = stores.models.load_day("trained_model", day)
     for found in model.contradicting_days:
-        out.print(escape(found.sentence), soft_wrap=True)
+        out.print(escape_terminal(found.sentence), soft_wrap=True)
     suspects = model.suspects[:most]
     if not suspects:
         out.print(f"no label in the window of {day} is in doubt")
@@ -51,7 +50,7 @@ def labels(
     for suspect, sender, subject in describe_suspects(stores, suspects):
         table.add_row(
             suspect.day, name_label(suspect.label), f"{suspect.score:.3f}",
-            *(escape(make_printable(text, 60)) for text in (sender, subject, suspect.message_id)),
+            *(escape_terminal(text, 60) for text in (sender, subject, suspect.message_id)),
         )  # fmt: skip
     out.print(table)
     out.print(f"{len(suspects)} of {len(model.suspects)} labels in doubt by the model of {day}")
@@ -59,7 +58,7 @@ def labels(
         days = write_for_review(settings, open_landing_zone(settings), suspects, write)
         out.print(
             f"wrote corrections of {len(days)} days into {write}; review them, take out what is right as it is, put "
-            f"them into {settings.landing_url} and run those days again",
+            f"them into {escape_terminal(settings.shown_landing)} and run those days again",
             soft_wrap=True,
         )
 

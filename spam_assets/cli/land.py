@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, out, show_progress
+from spam_assets.cli.console import CommandError, escape_terminal, out, show_progress
 from spam_assets.cli.open_home import open_landing_zone
 from spam_assets.settings import Settings, load_settings
 
@@ -109,7 +108,7 @@ def land_whole_corpus(settings: Settings, zone: "LandingZone", file_format: str 
 def finish_landing(settings: Settings, summary: "LandingSummary") -> None:
     """Make the partitions cover what landed, and say what that is; raises CommandError if nothing landed."""
     for reason, count in summary.skipped.items():
-        out.print(f"left out {count}: {escape(reason)}")
+        out.print(f"left out {count}: {escape_terminal(reason)}")
     if not summary.days:
         raise CommandError("nothing landed: no message had a day; see the reasons above")
     from spam_assets.cli.home import widen_day_range
@@ -119,6 +118,6 @@ def finish_landing(settings: Settings, summary: "LandingSummary") -> None:
     widen_day_range(settings, first, last, open_ended=not is_archive)
     out.print(
         f"landed {summary.messages} messages ({summary.spam} spam) of {len(summary.days)} days, "
-        f"{summary.days[0]} to {summary.days[-1]}, in {settings.landing_url}",
+        f"{summary.days[0]} to {summary.days[-1]}, in {escape_terminal(settings.shown_landing)}",
         soft_wrap=True,
     )

@@ -4,10 +4,9 @@ from math import nan
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from spam_assets.cli.console import CommandError, out, parse_day
+from spam_assets.cli.console import CommandError, escape_terminal, out, parse_day
 from spam_assets.cli.exclusion import describe_exclusions
 from spam_assets.settings import load_settings
 
@@ -37,7 +36,7 @@ def models(
     else:
         _print_versions(registry)
         for line in describe_exclusions(settings):
-            out.print(escape(line), soft_wrap=True)
+            out.print(escape_terminal(line), soft_wrap=True)
 
 
 def _print_versions(registry: "ModelRegistry") -> None:
@@ -60,15 +59,15 @@ def _print_versions(registry: "ModelRegistry") -> None:
     )
     if standing.pin is not None:
         out.print(
-            f"The champion is pinned since {standing.pin.at} ({escape(standing.pin.why)}); "
+            f"The champion is pinned since {standing.pin.at} ({escape_terminal(standing.pin.why)}); "
             "the gate moves nothing until spam-assets unpin.",
             soft_wrap=True,
         )
     for version in versions:
         if version.barred:
-            out.print(f"version {version.version} is barred: {escape(version.barred)}", soft_wrap=True)
+            out.print(f"version {version.version} is barred: {escape_terminal(version.barred)}", soft_wrap=True)
         elif version.reason and version.aliases:
-            out.print(f"version {version.version}: {escape(version.reason)}", soft_wrap=True)
+            out.print(f"version {version.version}: {escape_terminal(version.reason)}", soft_wrap=True)
 
 
 def count_held_out(figures: "Mapping[str, float]") -> tuple[str, str]:
@@ -93,7 +92,9 @@ def _print_history(standing: "Standing") -> None:
     table = Table("number", "when (UTC)", "what", "who", "why")
     for change in standing.changes:
         when = change.at.partition("+")[0].replace("T", " ")
-        table.add_row(str(change.number), when, escape(tell_change(change)), change.who, escape(change.why))
+        table.add_row(
+            str(change.number), when, escape_terminal(tell_change(change)), change.who, escape_terminal(change.why)
+        )
     out.print(table)
 
 
@@ -109,6 +110,6 @@ def _print_services(registry: "ModelRegistry", day: str) -> None:
         trained = f"trained for {dates[service.version]}" if service.version in dates else "deleted since"
         out.print(
             f"version {service.version}, {trained}, served from {service.since}{until} "
-            f"({service.change.who}: {escape(service.change.why)})",
+            f"({service.change.who}: {escape_terminal(service.change.why)})",
             soft_wrap=True,
         )

@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from spam_assets.cli.console import err
+from spam_assets.cli.console import err, escape_terminal
 from spam_assets.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ def open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
 def tell_what_home_lacks(lack: str | None) -> None:
     """Print what `prepare_home` returned."""
     if lack is not None:
-        err.print(f"[yellow]note:[/yellow] {escape(lack)}", soft_wrap=True)
+        err.print(f"[yellow]note:[/yellow] {escape_terminal(lack)}", soft_wrap=True)
 
 
 def open_landing_zone(settings: Settings) -> "LandingZone":
@@ -43,4 +41,4 @@ def open_landing_zone(settings: Settings) -> "LandingZone":
     from spam_assets.landing.zone import LandingZone
 
     prepare_landing(settings)
-    return LandingZone(settings.landing_url)
+    return LandingZone(settings.landing_url, settings.max_day_bytes)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, out, show_progress
+from spam_assets.cli.console import CommandError, escape_terminal, out, show_progress
 from spam_assets.cli.open_home import open_instance, tell_what_home_lacks
 from spam_assets.settings import Settings, load_settings
+from spam_assets.urls import hide_credentials
 
 if TYPE_CHECKING:
     from spam_assets.cli.verification import Findings
@@ -37,9 +37,9 @@ def verify(
             except ValueError as error:
                 raise CommandError(str(error)) from None
     for note in found.notes:
-        out.print(escape(f"note: {note}"), soft_wrap=True)
+        out.print(escape_terminal(f"note: {note}"), soft_wrap=True)
     for fault in found.faults:
-        out.print(escape(fault), soft_wrap=True)
+        out.print(escape_terminal(fault), soft_wrap=True)
     result = f"{len(found.faults)} stored things are not as recorded" if found.faults else "as recorded"
     path = write_verification(
         settings, version, found, result, time.monotonic() - started, time.process_time() - cpu_started
@@ -83,9 +83,9 @@ def reproduce(version: Annotated[int, VersionArgument]) -> None:
         with show_progress("reproducing") as report:
             found = reproduce_model(settings, instance, version, report)
     for change in found.changes:
-        out.print(escape(f"changed: {change}"), soft_wrap=True)
+        out.print(escape_terminal(f"changed: {change}"), soft_wrap=True)
     for note in found.notes:
-        out.print(escape(f"note: {note}"), soft_wrap=True)
+        out.print(escape_terminal(f"note: {note}"), soft_wrap=True)
     made = f"version {version} of {found.version.training_date} (data version {found.version.data_version})"
     if not found.is_identical:
         other = f"other weights ({found.data_version})" if found.data_version else "nothing to train from"
@@ -113,4 +113,6 @@ def ui() -> None:
     settings = load_settings()
     tell_what_home_lacks(prepare_home(settings))
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-    raise typer.Exit(serve_uis(settings, lambda line: out.print(line, soft_wrap=True)))
+    raise typer.Exit(
+        serve_uis(settings, lambda line: out.print(escape_terminal(hide_credentials(line)), soft_wrap=True))
+    )

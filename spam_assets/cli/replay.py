@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spam_assets.cli.console import CommandError, out
+from spam_assets.cli.console import CommandError, escape_terminal, out
 from spam_assets.cli.open_home import open_landing_zone
 from spam_assets.settings import Settings, load_settings
 
@@ -47,7 +47,8 @@ def replay(
             out.print(f"{day} landed: {len(mail)} messages, {(mail['label'] == 'spam').sum()} spam", soft_wrap=True)
     if count == len(left):
         out.print(
-            f"no day of the corpus is left: all {len(corpus_days)} have landed in {settings.landing_url}",
+            f"no day of the corpus is left: all {len(corpus_days)} have landed in "
+            f"{escape_terminal(settings.shown_landing)}",
             soft_wrap=True,
         )
     else:

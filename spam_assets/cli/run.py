@@ -1,11 +1,20 @@
 """`spam-assets run` and `backfill`: days through all assets and checks, in this process."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 
-from spam_assets.cli.console import CommandError, check_partitions, out, parse_day, say_how_to_go_on, show_progress
+from spam_assets.cli.console import (
+    CommandError,
+    check_partitions,
+    err,
+    escape_terminal,
+    out,
+    parse_day,
+    say_how_to_go_on,
+    show_progress,
+)
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 from spam_assets.settings import Settings
 
@@ -18,6 +27,7 @@ commands = typer.Typer()
 
 
 DAYS_PER_RUN = 100
+STRAYS_SHOWN = 3
 
 
 @commands.command(epilog="Example: spam-assets run --date 2002-08-22")
@@ -95,8 +105,10 @@ def run_landed_days(
     all_landed = zone.days()
     landed = [day for day in all_landed if first <= day <= last]
     if not landed:
-        raise CommandError(f"nothing has landed between {first} and {last} in {settings.landing_url}; land mail first")
-    check_partitions(landed[0], landed[-1])
+        raise CommandError(
+            f"nothing has landed between {first} and {last} in {settings.shown_landing}; land mail first"
+        )
+    landed = leave_out_strays(landed, settings)
     if end_dead_runs(settings, instance):
         end_abandoned_runs(settings, instance, again=True)
     outcomes: dict[str, DayOutcome] = {}
@@ -139,13 +151,38 @@ def make_reports(settings: Settings, instance: "dg.DagsterInstance", first: str,
     ]
 
 
+def leave_out_strays(landed: Sequence[str], settings: Settings) -> list[str]:
+    """Return the landed days that are partitions, and tell of the others, which one forged date may have made.
+
+    Raises:
+        CommandError: no day is one.
+    """
+    from spam_assets.partitions import DAYS
+
+    covered = [day for day in landed if DAYS.has_partition_key(day)]
+    strays = sorted({*landed} - {*covered})
+    if not covered:
+        check_partitions(*strays)
+    if strays:
+        shown = ", ".join(strays[:STRAYS_SHOWN])
+        if len(strays) > STRAYS_SHOWN:
+            shown += f" and {len(strays) - STRAYS_SHOWN} more"
+        note = (
+            f"{shown} landed in {settings.shown_landing} outside of the partitions, "
+            f"{DAYS.get_first_partition_key()} to {DAYS.get_last_partition_key()}: left out; remove what landed there "
+            "by mistake, or set SPAM_ASSETS_START_DATE and SPAM_ASSETS_END_DATE to include it"
+        )
+        err.print(f"[yellow]note:[/yellow] {escape_terminal(note)}", soft_wrap=True)
+    return covered
+
+
 def print_outcome(outcome: "DayOutcome") -> None:
     """Print a line on a day, and one for each warning."""
     if outcome.failure:
-        out.print(f"{outcome.day} [red]failed[/red]: {escape(outcome.failure)}", soft_wrap=True)
+        out.print(f"{outcome.day} [red]failed[/red]: {escape_terminal(outcome.failure)}", soft_wrap=True)
     elif outcome.skipped:
-        out.print(f"{outcome.day} [yellow]skipped[/yellow]: {escape(outcome.skipped)}", soft_wrap=True)
+        out.print(f"{outcome.day} [yellow]skipped[/yellow]: {escape_terminal(outcome.skipped)}", soft_wrap=True)
     else:
         out.print(f"{outcome.day} [green]done[/green]: {', '.join(outcome.materialized)}", soft_wrap=True)
     for warning in outcome.warnings:
-        out.print(f"{outcome.day} [yellow]warning[/yellow]: {escape(warning)}", soft_wrap=True)
+        out.print(f"{outcome.day} [yellow]warning[/yellow]: {escape_terminal(warning)}", soft_wrap=True)

@@ -29,6 +29,7 @@ from dagster._utils.interrupts import check_captured_interrupt, pop_captured_int
 from typing_extensions import override
 
 from spam_assets.engine.life import name_of_life, show_life
+from spam_assets.engine.private_home import keep_home_private
 from spam_assets.engine.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
@@ -105,6 +106,7 @@ class DayByDayExecutor(dg.Executor):
         # As in `cli.main`: what Dagster and MLflow import stays, and looking through it for garbage is a waste.
         gc.freeze()
         gc.set_threshold(100_000, 50, 50)
+        keep_home_private(SETTINGS)  # a run of plain `dagster dev` knows no command that did
         with show_life(SETTINGS, name_of_life(plan_context.run_id)):
             try:
                 yield from self._execute_days(plan_context, execution_plan)

@@ -17,6 +17,7 @@ from upath import UPath
 from spam_assets.engine.transient_faults import retrying_storage
 from spam_assets.files import replace_file
 from spam_assets.learning.code_versions import OtherVersionError
+from spam_assets.urls import hide_credentials
 
 LOCAL_PROTOCOLS = ("", "file", "local")
 
@@ -27,6 +28,11 @@ class StorageError(dg.Failure):
 
 class OutdatedFileError(StorageError):
     """A stored file is whole, but another version of the code made it, and this one cannot use it."""
+
+
+def show_path(path: UPath) -> str:
+    """Return where a day is stored, for people: a bucket's URL may hold a password."""
+    return hide_credentials(str(path))
 
 
 def write_day(path: UPath, content: bytes) -> None:
@@ -41,7 +47,7 @@ def write_day(path: UPath, content: bytes) -> None:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         raise StorageError(
-            f"{path} cannot be written ({reason}); what was stored before is unharmed: "
+            f"{show_path(path)} cannot be written ({reason}); what was stored before is unharmed: "
             "make room or give write access, then run the day again"
         ) from error
 
@@ -104,13 +110,14 @@ class DailyFileIOManager(dg.UPathIOManager):
             yield
         except FileNotFoundError:
             raise StorageError(
-                f"{asset} of {day} is not in storage ({path}); materialize {asset} for {day} first"
+                f"{asset} of {day} is not in storage ({show_path(path)}); materialize {asset} for {day} first"
             ) from None
         except OtherVersionError as error:
             raise OutdatedFileError(f"{asset} of {day}: {error}; materialize {asset} for {day} again") from None
         except Exception as error:
             raise StorageError(
-                f"{asset} of {day} is damaged ({path}: {type(error).__name__}); materialize {asset} for {day} again"
+                f"{asset} of {day} is damaged ({show_path(path)}: {type(error).__name__}); "
+                f"materialize {asset} for {day} again"
             ) from error
 
     @override
@@ -128,6 +135,23 @@ class DailyFileIOManager(dg.UPathIOManager):
         content = self.to_bytes(obj)
         write_day(path, content)
         context.add_output_metadata({"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+
+    @override
+    def get_metadata(self, context: dg.OutputContext, obj: Any) -> dict[str, dg.MetadataValue[Any]]:
+        path = self.path_of(context.asset_key.to_user_string(), context.asset_partition_key)
+        return {"path": dg.MetadataValue.path(show_path(path))}
+
+    @override
+    def get_writing_output_log_message(self, path: UPath) -> str:
+        return f"Writing {show_path(path)}"
+
+    @override
+    def get_loading_input_log_message(self, path: UPath) -> str:
+        return f"Loading {show_path(path)}"
+
+    @override
+    def get_loading_input_partition_log_message(self, path: UPath, partition_key: str) -> str:
+        return f"Loading {show_path(path)}"
 
     @override
     def load_from_path(self, context: dg.InputContext, path: UPath) -> Any:

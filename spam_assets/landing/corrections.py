@@ -111,7 +111,7 @@ def apply_corrections(
     Returns:
         A frame with the new labels, what was done, and notes.
     """
-    ids = _complete_ids(frame)
+    ids = complete_ids(frame)
     old = frame[LABEL].tolist()
     new = [labels.get(message_id, label) for message_id, label in zip(ids, old, strict=True)]
     applied = sum(before != after for before, after in zip(old, new, strict=True))
@@ -135,7 +135,7 @@ def apply_corrections(
     return frame.assign(**{LABEL: column}), corrections, tuple(notes)
 
 
-def _complete_ids(frame: pd.DataFrame) -> list[str]:
+def complete_ids(frame: pd.DataFrame) -> list[str]:
     """Return the id of every row, derived from its content where the file has none."""
     ids = frame[MESSAGE_ID].tolist()
     if None not in ids:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Final
 
 from spam_assets.files import LandedFile
-from spam_assets.landing.file_formats import MAX_COMPRESSION_RATIO, MAX_TABLE_BYTES, MIN_SUSPICIOUS_BYTES
+from spam_assets.landing.file_formats import MAX_CELL_CHARACTERS, limit_decompressed_bytes
 from spam_assets.landing.zone import LandedDay, LandingZone
 
 _BLOCK_BYTES: Final = 1 << 20
@@ -56,7 +56,7 @@ def read_day_state(zone: LandingZone, files: Iterable[LandedFile]) -> FileState:
         with zone.open_file(file) as opened:
             hashed = _HashedFile(opened)
             content = io.BufferedReader(hashed, _BLOCK_BYTES)
-            flaw = _find_flaw(content, file)
+            flaw = _find_flaw(content, file, zone.max_day_bytes)
             while content.read(_BLOCK_BYTES):  # what the rule left unread
                 pass
         sha256_by_name[file.name] = hashed.sha256.hexdigest()
@@ -82,7 +82,7 @@ class _HashedFile(io.RawIOBase):
         return len(block)
 
 
-def _find_flaw(content: "io.BufferedReader[Any]", file: LandedFile) -> str:
+def _find_flaw(content: "io.BufferedReader[Any]", file: LandedFile, max_day_bytes: int) -> str:
     """Return what makes a file look half written, as the rest of a sentence; empty where it looks whole."""
     if not content.peek(1):
         return "is empty"
@@ -91,7 +91,7 @@ def _find_flaw(content: "io.BufferedReader[Any]", file: LandedFile) -> str:
     if file.name.endswith(".jsonl"):
         return _find_jsonl_flaw(content)
     if file.name.endswith(".gz"):
-        return _find_gzip_flaw(content, file.size_bytes)
+        return _find_gzip_flaw(content, limit_decompressed_bytes(file.size_bytes, max_day_bytes))
     return _find_csv_flaw(content)
 
 
@@ -109,8 +109,7 @@ def _find_csv_flaw(content: IO[bytes] | gzip.GzipFile, limit_bytes: float = math
     return "" if last in (b"\n", b"\r") else "does not end with a line break"
 
 
-def _find_gzip_flaw(content: "io.BufferedReader[Any]", size_bytes: int) -> str:
-    limit_bytes = min(MAX_TABLE_BYTES, max(MIN_SUSPICIOUS_BYTES, MAX_COMPRESSION_RATIO * size_bytes))
+def _find_gzip_flaw(content: "io.BufferedReader[Any]", limit_bytes: int) -> str:
     try:
         with gzip.GzipFile(fileobj=content) as decompressed:
             return _find_csv_flaw(decompressed, limit_bytes)
@@ -130,7 +129,7 @@ def _find_parquet_flaw(content: "io.BufferedReader[Any]") -> str:
 
 def _find_jsonl_flaw(content: "io.BufferedReader[Any]") -> str:
     last = b""
-    for line in content:
+    while line := content.readline(MAX_CELL_CHARACTERS):
         if line.strip():
             last = line
     try:

@@ -1,8 +1,16 @@
 """What can go wrong with landing files, as errors whose message is one sentence with the remedy."""
 
+from spam_assets.mail.printing import make_printable
+
 
 class LandingError(Exception):
-    """A landing file or zone cannot be used; the message is one sentence with the remedy."""
+    """A landing file or zone cannot be used; the message is one sentence with the remedy.
+
+    It may quote the file, which is hostile, and ends in logs and on terminals, so it is made printable.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(make_printable(sentence))
 
 
 class LandingFileMissing(LandingError):  # noqa: N818

@@ -15,7 +15,9 @@ from typing import Any, Final
 
 import pandas as pd
 
+from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
 from spam_assets.landing.errors import LandingError
+from spam_assets.landing.parquet_columns import decode_column
 from spam_assets.mail.columns import (
     BODY,
     LABEL,
@@ -30,14 +32,12 @@ from spam_assets.mail.errors import MailError
 from spam_assets.mail.mail_frame import Columns, build_mail_frame, encode_raw, is_missing
 
 FILE_FORMATS: Final = ("csv", "csv.gz", "parquet", "jsonl")
-MAX_TABLE_BYTES: Final = 4 * 1024**3
-"""Of one day, decompressed. A day of a million mails is about this much."""
 MAX_COMPRESSION_RATIO: Final = 300
 """Text compresses 3 to 10 times, boilerplate 100 times, a decompression bomb 1000 times."""
 MIN_SUSPICIOUS_BYTES: Final = 64 * 1024**2
 """Below this the ratio does not matter."""
 MAX_CELL_CHARACTERS: Final = 128 * 1024**2
-"""Of one CSV cell: the largest message that mail servers let through, in base64, with room to spare."""
+"""Of one CSV cell or JSON line: the largest message that mail servers let through, in base64, with room to spare."""
 MAX_ROWS: Final = 20_000_000
 """Of one Parquet file: a few bytes of it can stand for any number of equal rows."""
 _MISSING_WHEN_EMPTY: Final = (MESSAGE_ID, RECEIVED_AT, RAW, LABEL)
@@ -49,7 +49,9 @@ def check_format(file_format: str) -> None:
         raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
 
 
-def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read_table(
+    content: bytes, file_format: str, day: str, name: str, max_bytes: int = MAX_DAY_BYTES
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the bytes of a landing file.
 
     Args:
@@ -57,6 +59,7 @@ def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[p
         file_format: one of `FILE_FORMATS`.
         day: the partition, YYYY-MM-DD.
         name: what to call the file in errors.
+        max_bytes: the most that its cells may be, decoded.
 
     Returns:
         The frame, see `LandedDay`, and notes.
@@ -67,13 +70,14 @@ def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[p
     """
     if not content:
         raise LandingError(f"{name} is empty; land the file again, a day without mail needs at least the header.")
+    size = DecodedSize(name, max_bytes)
     if file_format == "parquet":
-        columns = _read_parquet(content, name)
+        columns = _read_parquet(content, name, size)
     elif file_format == "jsonl":
-        columns = _read_jsonl(content, name)
+        columns = _read_jsonl(content, name, size)
     else:
-        content = _decompress(content, name) if file_format == "csv.gz" else content
-        columns = _read_csv(content, name)
+        content = decompress(content, name, max_bytes) if file_format == "csv.gz" else content
+        columns = _read_csv(content, name, size)
     return build_landed_frame(columns, day, name)
 
 
@@ -87,9 +91,14 @@ def build_landed_frame(
         raise LandingError(str(error)) from error
 
 
-def _decompress(content: bytes, name: str) -> bytes:
-    """Decompress gzip, also of several members, up to a limit."""
-    limit = min(MAX_TABLE_BYTES, max(MIN_SUSPICIOUS_BYTES, MAX_COMPRESSION_RATIO * len(content)))
+def limit_decompressed_bytes(compressed_bytes: int, max_bytes: int) -> int:
+    """Return to how much so many bytes of gzip may decompress."""
+    return min(max_bytes, max(MIN_SUSPICIOUS_BYTES, MAX_COMPRESSION_RATIO * compressed_bytes))
+
+
+def decompress(content: bytes, name: str, max_bytes: int) -> bytes:
+    """Return what gzip of one or several members holds; raises LandingError beyond `limit_decompressed_bytes`."""
+    limit = limit_decompressed_bytes(len(content), max_bytes)
     pieces: list[bytes] = []
     size_bytes = 0
     rest = content
@@ -103,7 +112,8 @@ def _decompress(content: bytes, name: str) -> bytes:
                 if size_bytes > limit:
                     raise LandingError(
                         f"{name} decompresses to more than {limit:,} bytes and looks like a decompression "
-                        "bomb; split the day or land it uncompressed."
+                        "bomb; split the day or land it uncompressed, or raise SPAM_ASSETS_MAX_DAY_MEGABYTES if you "
+                        "trust what wrote it."
                     )
                 if not piece and not rest and not stream.eof:
                     raise LandingError(f"{name} is cut off in the middle of its gzip data; land the file again.")
@@ -168,11 +178,16 @@ def _refuse_nul(lines: Iterable[str], name: str) -> Iterator[str]:
         yield line
 
 
-def _read_csv(content: bytes, name: str) -> Columns:
+def _read_csv(content: bytes, name: str, size: DecodedSize) -> Columns:
+    size.add(len(content))
     rows = read_csv_rows(io.StringIO(decode_utf8(content, name), newline=""), name)
     header = [cell.strip() for cell in next(rows, (1, []))[1]]
     check_header(header, name)
-    return arrange_csv_cells(header, [row for _, row in rows])
+    kept: list[list[str]] = []
+    for _, row in rows:
+        size.add_row(len(row))
+        kept.append(row)
+    return arrange_csv_cells(header, kept)
 
 
 def arrange_csv_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns:
@@ -184,33 +199,39 @@ def arrange_csv_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> C
     }
 
 
-def _read_jsonl(content: bytes, name: str) -> Columns:
+def _read_jsonl(content: bytes, name: str, size: DecodedSize) -> Columns:
+    size.add(len(content))
     records: list[dict[str, Any]] = []
     header: dict[str, None] = {}
     for number, line in enumerate(decode_utf8(content, name).split("\n"), start=1):
         if not line.strip():
             continue
+        if len(line) > MAX_CELL_CHARACTERS:
+            raise LandingError(
+                f"{name} has more than {MAX_CELL_CHARACTERS:,} characters in line {number}; write one message a line."
+            )
         try:
             record = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise LandingError(f"{name} is broken JSON in line {number} ({error}); land the file again.") from error
         if not isinstance(record, dict):
             raise LandingError(f"{name} has no JSON object in line {number}; write one object a line.")
+        size.add_row(len(record))
         records.append(record)
         header.update(dict.fromkeys(record))
     check_header(list(header), name)
     return {column: [record.get(column) for record in records] for column in header}
 
 
-def _read_parquet(content: bytes, name: str) -> Columns:
+def _read_parquet(content: bytes, name: str, size: DecodedSize) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
+        file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
         metadata = file.metadata
         size_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-        if metadata.num_rows > MAX_ROWS or size_bytes > MAX_TABLE_BYTES:
+        if metadata.num_rows > MAX_ROWS or size_bytes > size.limit_bytes:
             raise LandingError(
                 f"{name} holds {metadata.num_rows:,} rows of {size_bytes:,} bytes, more than a day may; split the day."
             )
@@ -218,13 +239,7 @@ def _read_parquet(content: bytes, name: str) -> Columns:
         check_header(header, name)
         columns: Columns = {column: [] for column in header}  # also what is not read, for the note about it
         for column in set(header) & {*MAIL_COLUMNS, TEXT}:
-            values = file.read(columns=[column]).column(column)
-            if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-                # Not to_pylist(): it fails on nanoseconds and on years that Python's datetime does not have.
-                values = values.cast(pa.timestamp("us", getattr(values.type, "tz", None)), safe=False)
-                columns[column] = list(values.to_pandas())
-            else:
-                columns[column] = values.to_pylist()
+            columns[column] = decode_column(file, column, size, name)
     except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = " ".join(str(error).split())[:120]
         raise LandingError(f"{name} is not a sound Parquet file ({reason}); land the file again.") from error

@@ -17,13 +17,17 @@ from fsspec.implementations.local import LocalFileSystem
 
 from spam_assets.files import LandedFile, list_folder, open_folder, replace_file
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_corrections, read_corrections
+from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
 from spam_assets.landing.errors import LandingError, LandingFileMissing
-from spam_assets.landing.file_formats import MAX_TABLE_BYTES, read_table, write_table
+from spam_assets.landing.file_formats import read_table, write_table
+from spam_assets.landing.removal import IsMeant, remove_from_corrections, remove_from_table
 from spam_assets.mail.dates import is_day
 from spam_assets.urls import hide_credentials
 
 _FILE_NAME: Final = r"(?:training-(DAY)\.(?:csv|csv\.gz|parquet|jsonl)|corrections-(DAY)\.csv)"
 _ANY_FILE_NAME: Final = re.compile(_FILE_NAME.replace("DAY", "[0-9]{4}-[0-9]{2}-[0-9]{2}"))
+MAX_CORRECTIONS_BYTES: Final = 64 * 1024**2
+"""Of one file; a million corrections are about this much."""
 _READ_AT_ONCE_BYTES: Final = 16 * 1024**2
 """One request to a bucket, where opening a file is another; larger files are not held in memory."""
 
@@ -57,10 +61,12 @@ class LandingZone:
 
     Args:
         url: a path, or a URL that fsspec understands.
+        max_day_bytes: the most that a day may be, stored and decoded; a day beyond it cannot be read.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, max_day_bytes: int = MAX_DAY_BYTES) -> None:
         self.url = url
+        self.max_day_bytes = max_day_bytes
 
     def list_files(self) -> dict[str, tuple[LandedFile, ...]]:
         """Return the files of every day, from one listing: the training file or files and the corrections file.
@@ -104,9 +110,10 @@ class LandingZone:
                 f"{' and '.join(file.name for file in training)}; keep one and remove the other."
             )
         name = training[0].name
-        content = self._read_file(name)
         shown = self._display(name)
-        frame, notes = read_table(content, name.partition(".")[2], day, shown)
+        DecodedSize(shown, self.max_day_bytes).add(training[0].size_bytes)
+        content = self._read_file(name)
+        frame, notes = read_table(content, name.partition(".")[2], day, shown, self.max_day_bytes)
         landed = LandedDay(frame, shown, len(content), hashlib.sha256(content).hexdigest(), notes)
         for file in files:
             if file not in training:
@@ -127,8 +134,10 @@ class LandingZone:
 
     def _correct(self, landed: LandedDay, file: LandedFile) -> LandedDay:
         shown = self._display(file.name)
-        if file.size_bytes > MAX_TABLE_BYTES:
-            raise LandingError(f"{shown} has more than {MAX_TABLE_BYTES:,} bytes; land only the labels that changed.")
+        if file.size_bytes > MAX_CORRECTIONS_BYTES:
+            raise LandingError(
+                f"{shown} has more than {MAX_CORRECTIONS_BYTES:,} bytes; land only the labels that changed."
+            )
         content = self._read_file(file.name)
         frame, corrections, notes = apply_corrections(landed.frame, read_corrections(content, shown), shown)
         return replace(
@@ -187,6 +196,33 @@ class LandingZone:
                 with self._reaching():
                     self._fs.rm_file(f"{self._root}/{other.name}")
         return self._display(name)
+
+    def remove_messages(self, day: str, is_meant: IsMeant) -> int:
+        """Rewrite the day's files, corrections too, without the messages that are meant; a file without any goes.
+
+        Returns:
+            How many messages the training files held.
+
+        Raises:
+            LandingError: a file cannot be read or written.
+        """
+        count = 0
+        for file in self._list_day(day):
+            name, content = file.name, self._read_file(file.name)
+            if file in select_training_files([file]):
+                file_format = name.partition(".")[2]
+                left, removed = remove_from_table(
+                    content, file_format, day, self._display(name), is_meant, self.max_day_bytes
+                )
+                count += removed
+            else:
+                left, removed = remove_from_corrections(content, self._display(name), is_meant)
+            with self._reaching():
+                if left is None:
+                    self._fs.rm_file(f"{self._root}/{name}")
+                elif removed:
+                    replace_file(self._fs, f"{self._root}/{name}", left)
+        return count
 
     def _list_day(self, day: str) -> tuple[LandedFile, ...]:
         # Only this day's files are asked for their details, which for ten thousand files takes most of the time.

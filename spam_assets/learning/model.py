@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from spam_assets.learning.calibration import Calibration
-from spam_assets.learning.code_versions import FEATURES_VERSION, OtherVersionError
+from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION, OtherVersionError
 from spam_assets.learning.evaluation import Evaluation
 from spam_assets.learning.features import PATTERNS, WORDS, MailFeatures
 from spam_assets.learning.label_suspects import (
@@ -70,6 +70,7 @@ class SpamModel:
         held_out_share: Share of the mail of ``days`` that it has not learnt; see ``held_out``.
         held_out: How this very model, with its threshold, judges the newest of that share; None for a model stored
             before this was kept, or one that has learnt everything.
+        model_version: The version of the training that made it; empty for a model stored before this was kept.
     """
 
     weights: npt.NDArray[np.float32]
@@ -86,6 +87,7 @@ class SpamModel:
     contradicting_days: tuple[ContradictingDay, ...] = ()
     held_out_share: float = 0.0
     held_out: Evaluation | None = None
+    model_version: str = MODEL_VERSION
 
     @property
     def learnt_days(self) -> frozenset[str]:
@@ -108,6 +110,7 @@ class SpamModel:
             "learnt": np.array([self.ham, self.spam], np.int64),
             "days": np.array(self.days, np.str_),
             "features_version": np.array(self.features_version),
+            "model_version": np.array(self.model_version),
             "held_out_share": np.array(self.held_out_share),
             "progressive_days": np.array(self.progressive.days, np.str_),
             "progressive_day_indices": self.progressive.day_indices,
@@ -153,6 +156,7 @@ class SpamModel:
                 arrays["progressive_thresholds"],
             ),
             features_version=version,
+            model_version=str(arrays.get("model_version", "")),
             suspects=unpack_suspects(arrays.get("suspects", nothing)),
             contradicting_days=unpack_contradicting_days(arrays.get("contradicting_days", nothing)),
             held_out_share=float(arrays.get("held_out_share", 0.0)),  # models of before it had learnt everything

@@ -9,6 +9,7 @@ A message:
 - `text`: transfer encodings, charsets and HTML -> the text that a reader sees.
 - `dates`: dates as mail and tables write them; days.
 - `mbox`: many messages in one file.
+- `printing`: text of strangers on a terminal.
 
 A table of mail:
 - `columns`: the names of the columns and labels; imports nothing.
@@ -22,6 +23,7 @@ A day of mail:
 - `blocking_rules`: what a day must pass.
 - `warning_rules`: what is out of line with the trailing days.
 - `verdicts`: what a rule says.
+- `quarantine`: messages that are put aside.
 - `day_summary`: what later days need to know about a day.
 - `validation`: from raw to validated mail.
 """

@@ -1,14 +1,13 @@
 """The rules that a day of mail must pass before a model may learn from it."""
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
-from spam_assets.mail.columns import BODY, LABEL, LABELS, MAIL_COLUMNS, MESSAGE_ID, RAW, RECEIVED_AT
-from spam_assets.mail.dates import is_day, read_dates
+from spam_assets.mail.columns import BODY, LABEL, LABELS, MAIL_COLUMNS, RAW, RECEIVED_AT
+from spam_assets.mail.dates import is_day
+from spam_assets.mail.quarantine import count_allowed, find_outside, find_repeated, find_repeated_ids
 from spam_assets.mail.verdicts import Verdict, fail_day, get_column, pass_day, present_cells, quote_cell
 
 MAX_MISSING_PERCENT: Final = 5
@@ -140,46 +139,56 @@ def labels_are_known(frame: pd.DataFrame, day: str) -> Verdict:
 
 
 def message_ids_are_unique(frame: pd.DataFrame, day: str) -> Verdict:
-    """No two messages of the day have the same id; missing ones are counted by `columns_are_present`."""
-    counts: dict[str, int] = {}
-    for cell in present_cells(frame, MESSAGE_ID):
-        if cell is not None:
-            counts[str(cell)] = counts.get(str(cell), 0) + 1
-    repeated = {message_id: n for message_id, n in counts.items() if n > 1}
+    """Few rows repeat another row; those are put aside, and other messages with one id get ids of their own.
+
+    Where half of the messages or more need ids of their own, the column is broken. Missing ids are counted by
+    `columns_are_present`.
+    """
+    repeated = find_repeated_ids(frame)
+    put_aside = find_repeated(frame)
+    surplus = sum(map(len, repeated.values())) - len(repeated)
+    figures = {"repeated_ids": len(repeated), "surplus_rows": surplus, "quarantined": len(put_aside)}
     if not repeated:
-        return pass_day("message_ids_are_unique", day, "every message has its own message_id", repeated_ids=0)
-    first, times = next(iter(repeated.items()))
+        return pass_day("message_ids_are_unique", day, "every message has its own message_id", **figures)
+    first, rows = next(iter(repeated.items()))
+    found = (
+        f"{len(repeated):,} message_id occur more than once, for example {quote_cell(first)} {len(rows):,} times; "
+        f"{len(put_aside):,} rows repeat the content as well"
+    )
+    if len(put_aside) <= count_allowed(len(frame)) and 2 * surplus < len(frame):
+        return pass_day(
+            "message_ids_are_unique", day, f"{found} and are put aside, the other ids are made unique", **figures
+        )
     return fail_day(
         "message_ids_are_unique",
         day,
-        f"{len(repeated):,} message_id occur more than once, for example {quote_cell(first)} {times:,} times",
+        found,
         "remove the repeated rows, or the column to have ids derived from the content, and land the day again",
-        repeated_ids=len(repeated),
-        surplus_rows=sum(repeated.values()) - len(repeated),
+        **figures,
     )
 
 
 def dates_are_inside_partition(frame: pd.DataFrame, day: str) -> Verdict:
-    """Every `received_at` that is there lies in the UTC day of the partition."""
-    cells = present_cells(frame, RECEIVED_AT)
-    is_there = np.array([cell is not None for cell in cells], dtype=bool)
-    dates = read_dates([cell if isinstance(cell, (datetime, np.datetime64)) else None for cell in cells])
+    """Few messages have a `received_at` outside of the UTC day of the partition; those are put aside."""
     if not is_day(day):
         return fail_day("dates_are_inside_partition", day, "this is no day", "name the partition YYYY-MM-DD")
-    start = read_dates([day])[0]
-    is_inside = np.asarray((dates >= start) & (dates < start + pd.Timedelta(days=1)), dtype=bool)
-    outside = np.flatnonzero(is_there & ~is_inside)
-    if not len(outside):
+    outside = find_outside(frame, day)
+    if not outside:
         return pass_day("dates_are_inside_partition", day, "every message was received on the day", outside=0)
-    row = int(outside[0])
+    row = outside[0]
+    found = (
+        f"{len(outside):,} of {len(frame):,} messages were not received on the day, first row {row + 1} "
+        f"with {quote_cell(str(present_cells(frame, RECEIVED_AT)[row]))}"
+    )
+    figures = {"outside": len(outside), "first_row": row + 1}
+    if len(outside) <= count_allowed(len(frame)):
+        return pass_day("dates_are_inside_partition", day, f"{found}; they are put aside", **figures)
     return fail_day(
         "dates_are_inside_partition",
         day,
-        f"{len(outside):,} of {len(frame):,} messages were not received on the day, first row {row + 1} "
-        f"with {quote_cell(str(cells[row]))}",
+        found,
         "move them to the file of their own day, in UTC, and land both days again",
-        outside=len(outside),
-        first_row=row + 1,
+        **figures,
     )
 
 

@@ -64,7 +64,7 @@ def parse_message(raw: bytes) -> Message:
     body, attachments = read_content(headers, data[body_start:])
     return Message(
         message_id=decode_first(headers, b"message-id")[:998] or None,  # 998: longest line that mail allows
-        received_at=_choose_received_at(envelope, headers),
+        received_at=_choose_received_at(envelope, headers)[0],
         sender=next(filter(None, (decode_first(headers, n) for n in (b"from", b"sender", b"return-path"))), ""),
         recipients=", ".join(filter(None, map(decode_header_value, headers.get(b"to", []) + headers.get(b"cc", []))))[
             :MAX_FIELD_CHARACTERS
@@ -77,16 +77,24 @@ def parse_message(raw: bytes) -> Message:
 
 def find_received_at(raw: bytes) -> datetime | None:
     """Return when the message was delivered, as `parse_message` does, reading only the headers."""
+    return find_delivery(raw)[0]
+
+
+def find_delivery(raw: bytes) -> tuple[datetime | None, bool]:
+    """Return when the message was delivered, and whether a mail server says so and not only its sender."""
     data = raw[: 2 * MAX_HEADER_BYTES].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     envelope, start = split_envelope(data)
     return _choose_received_at(envelope, parse_headers(data, start)[0])
 
 
-def _choose_received_at(envelope: bytes, headers: Headers) -> datetime | None:
-    """Return the date of the envelope line, else of the topmost Received, else of Date: often forged."""
+def _choose_received_at(envelope: bytes, headers: Headers) -> tuple[datetime | None, bool]:
+    """Return the date of the envelope line, else of the topmost Received, else of Date: often forged, hence False."""
     match = _ENVELOPE_DATE.search(envelope)
     stamps = [match[1]] if match else []
     _, semicolon, after = find_first(headers, b"received").rpartition(b";")
     stamps += [after] if semicolon else []
-    stamps.append(find_first(headers, b"date"))
-    return next(filter(None, (parse_mail_date(stamp[:200].decode("latin-1")) for stamp in stamps)), None)
+    for stamp, is_vouched in (*((stamp, True) for stamp in stamps), (find_first(headers, b"date"), False)):
+        date = parse_mail_date(stamp[:200].decode("latin-1"))
+        if date is not None:
+            return date, is_vouched
+    return None, False

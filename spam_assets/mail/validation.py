@@ -20,6 +20,7 @@ from spam_assets.mail.columns import (
 )
 from spam_assets.mail.day_summary import hash_contents
 from spam_assets.mail.mail_frame import derive_message_ids, make_ids_unique
+from spam_assets.mail.quarantine import find_quarantined
 
 
 class QualityError(Exception):
@@ -37,21 +38,29 @@ def validate_day(frame: pd.DataFrame, day: str) -> pd.DataFrame:
         raise QualityError(" ".join(broken))
     from spam_assets.mail.schema import VALIDATED_MAIL_SCHEMA
 
-    validated: pd.DataFrame = VALIDATED_MAIL_SCHEMA.validate(select_valid_mail(frame))
+    validated: pd.DataFrame = VALIDATED_MAIL_SCHEMA.validate(select_valid_mail(frame, day))
     return validated
 
 
-def select_valid_mail(frame: pd.DataFrame) -> pd.DataFrame:
+def select_valid_mail(frame: pd.DataFrame, day: str | None = None) -> pd.DataFrame:
     """Return the mail that models may learn from, of a day that passed `judge_day`.
 
-    Rows without a label or body are left out: at most `MAX_MISSING_PERCENT` of a good day each. Missing ids
-    are derived from the content, missing dates become the midnight of the day that the other rows are from,
-    missing senders, recipients and subjects the empty text.
+    Rows without a label or body are left out: at most `MAX_MISSING_PERCENT` of a good day each. So are messages that
+    are put aside, see `quarantine`. Missing ids are derived from the content, and an id of several messages is made
+    unique. Missing dates become the midnight of the day that the other rows are from, missing senders, recipients and
+    subjects the empty text.
+
+    Args:
+        frame: the day.
+        day: YYYY-MM-DD; without it no message is put aside.
 
     Returns:
         A new frame with the columns of `VALIDATED_MAIL_COLUMNS`, sorted by `received_at` and `message_id`,
         index 0 to n - 1.
     """
+    if day is not None:
+        put_aside = {message.row - 1 for message in find_quarantined(frame, day)}
+        frame = frame.iloc[[row for row in range(len(frame)) if row not in put_aside]]
     kept = frame.loc[frame[LABEL].notna() & frame[BODY].notna(), list(MAIL_COLUMNS)].copy()
     for name in (SENDER, RECIPIENTS, SUBJECT):
         kept[name] = _replace_missing(kept[name], [""] * len(kept))

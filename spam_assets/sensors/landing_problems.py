@@ -23,7 +23,7 @@ def join_problems(alerts: Sequence[Alert]) -> dict[Alert, tuple[str, ...]]:
 def find_landing_alerts(settings: Settings, now_seconds: float) -> tuple[list[Alert], bool]:
     """Return what is wrong with the landing zone, and whether it answered."""
     from spam_assets.landing.errors import LandingError
-    from spam_assets.landing.missing_mail import find_missing_mail
+    from spam_assets.landing.missing_mail import find_future_days, find_missing_mail
     from spam_assets.landing.watching import QUIET_SECONDS
     from spam_assets.landing.zone import LandingZone, select_training_files
 
@@ -40,6 +40,10 @@ def find_landing_alerts(settings: Settings, now_seconds: float) -> tuple[list[Al
             names = " and ".join(file.name for file in training)
             problem = f"there are {names}; keep one and remove the other"
             found.append(describe_landing_problem(day, problem, settings.dagster_url))
+    found += [
+        describe_landing_problem(day, "the day has not come yet; rename or remove its file", settings.dagster_url)
+        for day in find_future_days(files, now_seconds)
+    ]
     missing = find_missing_mail(files, now_seconds, MISSING_MAIL_GRACE_HOURS) if settings.end_date is None else None
     if missing is not None:
         found.append(describe_missing_mail(*missing, settings.dagster_url))

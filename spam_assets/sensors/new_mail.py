@@ -42,11 +42,18 @@ def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     from spam_assets.landing.watching import watch_zone
     from spam_assets.landing.zone import LandingZone
 
-    zone = LandingZone(SETTINGS.landing_url)
+    zone = LandingZone(SETTINGS.landing_url, SETTINGS.max_day_bytes)
     store = IndexStore(f"{SETTINGS.storage_url.rstrip('/')}/landing_index")
     cursor = context.cursor or ""
     first, last = DAYS.get_first_partition_key() or "", DAYS.get_last_partition_key() or ""
+    strays: set[str] = set()
     deadline = time.monotonic() + SECONDS_FOR_READING
+
+    def is_partition(day: str) -> bool:
+        if not first <= day <= last:
+            strays.add(day)
+        return day not in strays
+
     try:
         known = recall_index(store, cursor, context.instance)
         plan = watch_zone(
@@ -54,7 +61,7 @@ def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
             known,
             time.time(),
             may_read=lambda: time.monotonic() < deadline,
-            covers=lambda day: first <= day <= last,
+            covers=is_partition,
         )
         is_new = plan.index is not known or not cursor
         fingerprint, changes = read_cursor(cursor)
@@ -64,7 +71,7 @@ def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
     requests = list(request_days(plan, cursor))
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else say_why_nothing(plan),
+        skip_reason=None if requests else say_why_nothing(plan, sorted(strays)),
         cursor=new_cursor,
         asset_events=[
             dg.AssetObservation(
@@ -126,8 +133,8 @@ def say_days(days: Sequence[str]) -> str:
     return days[0] if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
 
 
-def say_why_nothing(plan: "WatchPlan") -> str:
-    """Return why a look at the landing zone requests nothing."""
+def say_why_nothing(plan: "WatchPlan", strays: Sequence[str] = ()) -> str:
+    """Return why a look at the landing zone requests nothing; strays are days that are no partitions."""
     from spam_assets.landing.landing_index import DayState
 
     gone = [day for day, entry in plan.index.items() if entry.state is DayState.DELETED]
@@ -136,4 +143,6 @@ def say_why_nothing(plan: "WatchPlan") -> str:
     parts += [f"{noted.day} is left out: {noted.why}" for noted in plan.ambiguous[:3]]
     if gone:
         parts.append(f"the file of {say_days(gone)} is gone; what was made of it stays in use")
+    if strays:
+        parts.append(f"{say_days(strays)} outside of the partitions: left out")
     return "; ".join(parts)

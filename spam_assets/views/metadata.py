@@ -1,6 +1,7 @@
 """What people look at in the Dagster UI: previews, shares, tables and pictures, as Dagster metadata."""
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from math import isnan
@@ -33,15 +34,31 @@ if TYPE_CHECKING:
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.reporting import DayReport
     from spam_assets.learning.succession import Judged
+    from spam_assets.mail.quarantine import QuarantinedMessage
     from spam_assets.registry.alias_changes import Standing
     from spam_assets.registry.registered_models import RegisteredVersion
 
 BLOCKS = "\N{MIDDLE DOT}" + "".join(map(chr, range(0x2581, 0x2589)))
 PREVIEW_ROWS = 8
 PREVIEW_CHARACTERS = 80
+NOTE_CHARACTERS = 1000
+_ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
+_STARTS_A_LINK = re.compile(r":(?=//)|www(?=\.)|@[\w-]+(?=\.)", re.IGNORECASE)
+"""What Markdown as GitHub and Dagster write it makes a link of without any brackets."""
 SUSPECTS_SHOWN = 20
 INLINE_CHARACTERS = 1000
 """Of longer Markdown the UI shows a link instead."""
+QUARANTINED_SHOWN = 20
+SHOWS_MAIL = frozenset({"preview", "quarantined_messages", "strongest_words", "suspects", "unknown_messages"})
+"""Metadata that shows subjects, bodies, words or ids of mail."""
+PREVIEWS_ARE_OFF = "previews are turned off (SPAM_ASSETS_PREVIEWS)"
+
+
+def conceal_mail(metadata: dict[str, Any], *, previews: bool) -> dict[str, Any]:
+    """Return metadata, without what shows mail where previews are turned off. Dagster keeps metadata for ever."""
+    if previews:
+        return metadata
+    return {name: PREVIEWS_ARE_OFF if name in SHOWS_MAIL else value for name, value in metadata.items()}
 
 
 def describe_columns(names: Sequence[str]) -> dg.TableSchema:
@@ -67,9 +84,21 @@ def describe_landed_day(landed: "LandedDay") -> dict[str, Any]:
         "landing_file": dg.MetadataValue.path(landed.path),
         "landing_file_bytes": landed.size_bytes,
         "landing_file_sha256": landed.sha256,
-        "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in landed.notes) or "none"),
+        "notes": dg.MetadataValue.md(list_notes(landed.notes) or "none"),
         **describe_corrections(landed.corrections),
     }
+
+
+def describe_quarantined(quarantined: "Sequence[QuarantinedMessage]") -> dict[str, Any]:
+    """Return the messages of a day that are put aside, why, and in which row of the landing file they are."""
+    if not quarantined:
+        return {"quarantined": 0}
+    lines = ["| row | why | message |", "|---:|---|---|"]
+    lines.extend(
+        f"| {message.row} | {message.reason} | {escape_markdown(message.message_id)} |"
+        for message in quarantined[:QUARANTINED_SHOWN]
+    )
+    return {"quarantined": len(quarantined), "quarantined_messages": dg.MetadataValue.md("\n".join(lines))}
 
 
 def describe_corrections(corrections: "Corrections") -> dict[str, Any]:
@@ -87,8 +116,15 @@ def describe_corrections(corrections: "Corrections") -> dict[str, Any]:
 
 def describe_removed_day(last: "pd.DataFrame", file_missing: str) -> dict[str, Any]:
     """Return what a day holds whose file is gone from the landing zone: the mail of its last run."""
-    note = f"- {file_missing}\n- The mail of the day's last run stays in use; spam-assets exclude takes a day out."
-    return {**describe_mail(last), "notes": dg.MetadataValue.md(note)}
+    notes = list_notes(
+        (file_missing, "The mail of the day's last run stays in use; spam-assets exclude takes a day out.")
+    )
+    return {**describe_mail(last), "notes": dg.MetadataValue.md(notes)}
+
+
+def list_notes(notes: Sequence[str]) -> str:
+    """Return sentences as a Markdown list. They quote names of columns, which whoever wrote the file chose."""
+    return "\n".join(f"- {escape_markdown(note, NOTE_CHARACTERS)}" for note in notes)
 
 
 def preview_mail(frame: "pd.DataFrame") -> str:
@@ -104,11 +140,11 @@ def preview_mail(frame: "pd.DataFrame") -> str:
 
 def escape_markdown(value: object, characters: int = PREVIEW_CHARACTERS) -> str:
     """Return a value as one short line in which no character can start Markdown or HTML."""
-    text = "" if value is None else " ".join(str(value)[: 4 * characters].split())
+    text = "" if value is None else str(value)[: 4 * characters]
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     if len(text) > characters:
         text = text[: characters - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    # `://` is broken up because Markdown turns a bare URL into a link that someone may click.
-    text = text.replace("://", ":\N{ZERO WIDTH SPACE}//")
+    text = _STARTS_A_LINK.sub(lambda found: found[0] + _ZERO_WIDTH_SPACE, text)
     return "".join(f"&#{ord(letter)};" if letter in "\\`*_{}[]()<>#+|!~&" else letter for letter in text)
 
 
@@ -253,7 +289,7 @@ def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | Unread
     told = next((one for one in judged if one.decision.verdict in ("promote", "hold")), judged[0])
     others = "\n".join(
         f"- version {one.candidate.version}, trained for {one.candidate.training_date}: {one.decision.verdict}, "
-        f"{escape_markdown(one.decision.reason, characters=1000)}"
+        f"{escape_markdown(one.decision.reason, NOTE_CHARACTERS)}"
         for one in judged
         if one is not told
     )

@@ -77,6 +77,22 @@ def test_a_line_of_ours_follows_the_home_folder_and_a_persons_stays(
         assert Path(".env").read_text().strip() == after
 
 
+def test_an_env_file_that_only_its_owner_reads_stays_so_and_a_link_stays_a_link(
+    settings: Settings, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("workspace.yaml").write_text("")
+    secrets = working_directory / "elsewhere"
+    secrets.write_text("MLFLOW_TRACKING_URI=postgresql://me:secret@host/db\n")
+    secrets.chmod(0o600)
+    Path(".env").symlink_to(secrets)
+    monkeypatch.setenv("DAGSTER_HOME", "x")
+    monkeypatch.delenv("DAGSTER_HOME")
+    prepare_home(settings)
+    assert Path(".env").is_symlink()
+    assert "DAGSTER_HOME=" in secrets.read_text()
+    assert secrets.stat().st_mode & 0o777 == 0o600
+
+
 def test_two_processes_at_once_create_one_store_with_one_experiment(tmp_path: Path) -> None:
     environment = {
         **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.training import TrainingSettings, train_model
+from spam_assets.partitions import DAYS
 from spam_assets_tests.conftest import day_text, make_mail
 
 
@@ -148,3 +150,19 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
         write_day(path, b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["day.parquet"]
     assert path.read_bytes() == b"old"
+
+
+def test_a_storage_url_is_shown_without_its_password() -> None:
+    manager = FrameIOManager(UPath("https://user:p@ss@storage.example/mail?sig=abc"))
+    path = manager.path_of("raw_mail", day_text(0))
+    said = [manager.get_writing_output_log_message(path), manager.get_loading_input_log_message(path)]
+    context = dg.build_output_context(
+        asset_key=dg.AssetKey("raw_mail"), partition_key=day_text(0), asset_partitions_def=DAYS
+    )
+    said.append(str(manager.get_metadata(context, None)["path"].value))
+    with pytest.raises(StorageError) as caught:
+        manager.load_day("raw_mail", day_text(0))
+    said.append(str(caught.value.description))
+    for text in said:
+        assert "storage.example" in text
+        assert not {"user", "ss@", "abc"} & {word for word in ("user", "ss@", "abc") if word in text}

@@ -8,6 +8,7 @@ import pytest
 
 from spam_assets.io_managers.fingerprints import fingerprint_features, fingerprint_frame, fingerprint_model
 from spam_assets.learning.features import MailFeatures, featurize_mail
+from spam_assets.learning.label_suspects import SuspectLabel
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.columns import MAIL_COLUMNS
@@ -110,3 +111,9 @@ def test_equal_models_have_equal_fingerprints_and_any_changed_array_shows(model:
         replace(model, evaluation=replace(model.evaluation, recall=0.123)),
     ):
         assert fingerprint_model(changed) != base
+
+
+def test_what_a_model_doubts_is_no_part_of_its_fingerprint(model: SpamModel) -> None:
+    """A message that is forgotten leaves the suspects of every model, and no model becomes another one by that."""
+    suspect = SuspectLabel("<1@x>", "2024-01-01", 1, 0.5, 2.0)
+    assert fingerprint_model(replace(model, suspects=(suspect,))) == fingerprint_model(replace(model, suspects=()))

@@ -143,7 +143,7 @@ def test_a_malformed_file_is_refused_in_one_sentence(folder: Path, content: str 
 
 
 def test_a_file_beyond_the_limit_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing, "MAX_TABLE_BYTES", 20)
+    monkeypatch.setattr(landing, "MAX_CORRECTIONS_BYTES", 20)
     read_corrected(folder, b"message_id,label\n".ljust(20, b"\n"))
     with pytest.raises(LandingError, match="more than 20 bytes; land only the labels that changed"):
         read_corrected(folder, b"message_id,label\n".ljust(21, b"\n"))

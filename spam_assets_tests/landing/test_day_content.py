@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spam_assets.files import LandedFile
-from spam_assets.landing import day_content
+from spam_assets.landing import file_formats
 from spam_assets.landing.day_content import FileState, digest_day, read_day_state
 from spam_assets.landing.errors import LandingFileMissing
 from spam_assets.landing.zone import LandingZone
@@ -68,7 +68,7 @@ JSONL = b'{"body": "a", "label": "ham"}\n{"body": "b", "label": "spam"}'
 def test_a_file_looks_whole_or_it_is_said_why_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, suffix: str, content: bytes, flaw: str
 ) -> None:
-    monkeypatch.setattr(day_content, "MIN_SUSPICIOUS_BYTES", 1024**2)
+    monkeypatch.setattr(file_formats, "MIN_SUSPICIOUS_BYTES", 1024**2)
     zone = LandingZone(str(folder) if kind == "folder" else f"memory://zone-{uuid4()}")
     zone._fs.makedirs(zone._root, exist_ok=True)
     name = f"training-{DAY}.{suffix}"

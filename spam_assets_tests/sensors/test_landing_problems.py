@@ -53,3 +53,16 @@ def test_more_than_three_landing_problems_are_joined(days: int, messages: int) -
     joined = landing_problems.join_problems([*problems, missing])
     assert len(joined) == messages
     assert {key for keys in joined.values() for key in keys} == {alert.key for alert in [*problems, missing]}
+
+
+def test_a_file_of_a_day_to_come_is_told_once_and_silences_no_missing_mail(
+    told: Told, instance: dg.DagsterInstance, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_settings(monkeypatch, told.settings.model_copy(update={"end_date": None}))
+    cursor = look_for_news(instance, None).cursor
+    land(landing, day_text(0))
+    land(landing, "2099-01-19")
+    result = look_for_news(instance, cursor)
+    assert "The landed file of 2099-01-19 cannot be used" in say(result)
+    assert "No mail of 20" in say(result)
+    assert say(look_for_news(instance, result.cursor)) == "nothing to tell"

@@ -157,7 +157,8 @@ def test_days_outside_of_the_partitions_are_left_alone(
         land(landing, day)
     result = look(bare)
     assert ranges(result) == [(day_text(0), "2024-03-31")]  # nothing landed between the two
-    assert say(look(bare, result.cursor)) == "nothing new in 2 landed days"
+    told = "nothing new in 2 landed days; 3 days, 2023-12-31 to 2031-01-01 outside of the partitions: left out"
+    assert say(look(bare, result.cursor)) == told
 
 
 def test_a_zone_that_cannot_be_reached_is_a_skip_with_the_reason_and_keeps_the_cursor(
@@ -267,3 +268,15 @@ def test_a_run_key_tells_cursor_days_and_contents_apart() -> None:
 
 def test_the_first_three_waiting_days_are_said() -> None:
     assert new_mail.say_why_nothing(plan(waiting=5)).count("waits: it is empty") == 3
+
+
+def test_a_stray_file_outside_of_the_partitions_is_told_and_stops_nothing(
+    settings: Settings, bare: dg.DagsterInstance, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (day,) = watch_days(monkeypatch, settings, 1)
+    land(landing, day)
+    land(landing, "2038-01-19")
+    make_old(landing)
+    result = look(bare)
+    assert ranges(result) == [(day, day)]
+    assert "2038-01-19 outside of the partitions: left out" in say(look(bare, result.cursor))

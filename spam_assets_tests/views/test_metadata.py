@@ -2,26 +2,35 @@
 
 import html
 import re
+from pathlib import Path
 
+import dagster as dg
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.columns import COLUMN_DESCRIPTIONS, MAIL_COLUMNS
 from spam_assets.mail.mail_frame import build_mail_frame
+from spam_assets.mail.quarantine import OUTSIDE, QuarantinedMessage
 from spam_assets.registry.alias_changes import AliasMove, Change, Standing
 from spam_assets.views.metadata import (
     PREVIEW_CHARACTERS,
     PREVIEW_ROWS,
+    SHOWS_MAIL,
+    conceal_mail,
     describe_columns,
     describe_history,
+    describe_landed_day,
     describe_mail,
+    describe_quarantined,
+    describe_removed_day,
     escape_markdown,
     picture_metadata,
     preview_mail,
 )
-from spam_assets_tests.conftest import make_mail
+from spam_assets_tests.conftest import PROJECT, make_mail
 
 MARKUP = set("\\`*_{}[]()<>+|!~\n\r\t")
 
@@ -119,3 +128,57 @@ def test_every_column_of_the_schema_is_described() -> None:
 
 def test_a_picture_is_shown_inline() -> None:
     assert re.fullmatch(r"!\[t\]\(data:image/svg\+xml;base64,[\w+/=]+\)", str(picture_metadata("<svg/>", "t").value))
+
+
+@pytest.mark.parametrize("text", ["www.evil.example", "WWW.evil.example", "me@evil.example", "https://evil.example"])
+def test_nothing_becomes_a_link_by_itself(text: str) -> None:
+    assert not re.search(r"://|www\.|@\w+\.", escape_markdown(text), re.IGNORECASE)
+
+
+def test_a_name_of_a_column_in_the_notes_of_a_day_loads_no_picture(landing: Path, zone: LandingZone) -> None:
+    hostile = ["![x](http://evil.example/a.png)", "<img src=x>", "www.evil.example", "\x1b[31mred"]
+    make_mail("2024-01-01").assign(**dict.fromkeys(hostile, "x")).to_csv(
+        landing / "training-2024-01-01.csv", index=False
+    )
+    notes = str(describe_landed_day(zone.read("2024-01-01"))["notes"].value)
+    assert notes.startswith("- columns not used: ")
+    bare = re.sub(r"&#\d+;", "", notes.removeprefix("- "))
+    assert not MARKUP & set(bare)
+    assert not re.search(r"://|www\.|\x1b", notes)
+    assert "evil.example/a.png" in html.unescape(notes)
+
+
+def test_the_name_of_a_file_that_is_gone_forms_no_markup() -> None:
+    notes = str(describe_removed_day(make_frame(), "/srv/![x](y)/a_b_ has no file")["notes"].value)
+    assert "![x]" not in notes
+    assert len(notes.splitlines()) == 2
+
+
+def test_messages_that_are_put_aside_are_listed_with_row_and_reason_and_their_ids_form_no_markup() -> None:
+    quarantined = [QuarantinedMessage(number, "<![x](http://evil)>", OUTSIDE) for number in range(1, 31)]
+    described = describe_quarantined(quarantined)
+    assert described["quarantined"] == 30
+    lines = str(described["quarantined_messages"].value).splitlines()
+    assert len(lines) == 22
+    assert lines[2].startswith("| 1 | it was not received on the day | ")
+    assert "![x]" not in lines[2]
+    assert describe_quarantined([]) == {"quarantined": 0}
+
+
+def test_without_previews_no_metadata_shows_mail_and_the_figures_stay() -> None:
+    shows = {name: dg.MetadataValue.md("secret") for name in SHOWS_MAIL}
+    metadata = {**shows, "spam": 3}
+    assert conceal_mail(metadata, previews=True) == metadata
+    concealed = conceal_mail(metadata, previews=False)
+    assert concealed.keys() == metadata.keys()
+    assert concealed["spam"] == 3
+    assert "secret" not in str(concealed)
+
+
+def test_every_asset_that_shows_mail_asks_whether_it_may() -> None:
+    """A preview that is made without the setting would show what a person turned off."""
+    source = (PROJECT / "spam_assets" / "assets.py").read_text()
+    makers = ("describe_mail(", "describe_landed_day(", "describe_removed_day(", "describe_words(", "describe_model(")
+    for function in re.split(r"\n@daily_asset", source)[1:]:
+        if any(maker in function for maker in makers):
+            assert "conceal_mail(" in function, function[:200]

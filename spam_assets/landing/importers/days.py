@@ -3,14 +3,21 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
+from spam_assets.landing.decoded_size import DecodedSize
 from spam_assets.landing.file_formats import build_landed_frame, check_format
 from spam_assets.landing.importers.day_spool import DaySpool, SpooledMail
-from spam_assets.landing.importers.labelled_messages import LabelledMessage, Report, ignore_progress
+from spam_assets.landing.importers.labelled_messages import (
+    MAX_MESSAGE_BYTES,
+    LabelledMessage,
+    Report,
+    ignore_progress,
+)
 from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.columns import LABEL, RAW, RECEIVED_AT, SPAM
-from spam_assets.mail.parsing import find_received_at
+from spam_assets.mail.parsing import find_delivery
 
 _REPORT_EVERY: Final = 100
 
@@ -37,6 +44,7 @@ def land_messages(
     zone: LandingZone,
     file_format: str = "csv",
     report: Report = ignore_progress,
+    now: datetime | None = None,
 ) -> LandingSummary:
     """Write messages into the landing zone, one file a day; a day that is there already is replaced.
 
@@ -48,15 +56,21 @@ def land_messages(
         zone: where to write.
         file_format: one of `FILE_FORMATS`.
         report: called now and then.
+        now: aware; mail that is dated later is left out. The clock if it is not given.
 
     Raises:
         MailImportError, LandingError: mail cannot be read or written.
     """
     check_format(file_format)
-    with closing(DaySpool()) as spool:
+    with closing(DaySpool(now)) as spool:
         for done, message in enumerate(messages, start=1):
-            received_at = message.received_at or find_received_at(message.raw)
-            spool.add(received_at, message.source, message.label, message.raw)
+            if len(message.raw) > MAX_MESSAGE_BYTES:
+                spool.leave_out(f"the message is longer than {MAX_MESSAGE_BYTES:,} bytes", [message.source])
+            elif message.received_at is not None:
+                spool.add(message.received_at, message.source, message.label, message.raw)
+            else:
+                received_at, is_vouched = find_delivery(message.raw)
+                spool.add(received_at, message.source, message.label, message.raw, is_vouched=is_vouched)
             if done % _REPORT_EVERY == 0:
                 report(done, None, "messages read")
         return write_days(spool, _build_columns, zone, file_format, report)
@@ -92,15 +106,15 @@ def write_days(
     days = spool.list_days()
     messages = spam = 0
     for done, day in enumerate(days, start=1):
+        DecodedSize(f"the mail of {day}", zone.max_day_bytes).add(spool.count_bytes(day))
         frame, _ = build_landed_frame(build_columns(spool.read_day(day)), day, f"the mail of {day}")
         zone.write(day, frame, file_format)
         messages += len(frame)
         spam += int((frame[LABEL] == SPAM).sum())
         report(done, len(days), "days written")
-    examples = ", ".join(spool.undated_examples)
     return LandingSummary(
         days=tuple(days),
         messages=messages,
         spam=spam,
-        skipped={f"no date can be read, as in {examples}": spool.undated} if spool.undated else {},
+        skipped=spool.tell_left_out(),
     )

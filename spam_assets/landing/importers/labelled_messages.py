@@ -4,6 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Final
+
+MAX_MESSAGE_BYTES: Final = 64 * 1024**2
+"""Of one message. Mail servers refuse what is half as long; of a longer one no more than this and a byte is read."""
+MAX_LINE_BYTES: Final = 1024**2
+"""What is read of a line at once: mail allows 998, and a file may have none that ends."""
 
 Report = Callable[[int, int | None, str], None]
 """Called with what is done, how much there is in all (None: unknown) and what it is: `messages read`."""
@@ -41,6 +47,7 @@ def read_message_file(path: Path, label: str) -> LabelledMessage:
         MailImportError: the file cannot be read.
     """
     try:
-        return LabelledMessage(path.read_bytes(), label, str(path))
+        with path.open("rb") as file:
+            return LabelledMessage(file.read(MAX_MESSAGE_BYTES + 1), label, str(path))
     except OSError as error:
         raise MailImportError(f"{path} cannot be read ({error.strerror}); check the file and import again.") from error

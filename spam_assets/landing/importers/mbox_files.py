@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from spam_assets.landing.importers.labelled_messages import LabelledMessage, MailImportError
+from spam_assets.landing.importers.labelled_messages import (
+    MAX_LINE_BYTES,
+    MAX_MESSAGE_BYTES,
+    LabelledMessage,
+    MailImportError,
+)
 from spam_assets.mail.columns import HAM, SPAM
 from spam_assets.mail.mbox import split_mbox
 
@@ -30,5 +35,6 @@ def mbox_messages(ham: Path, spam: Path) -> Iterator[LabelledMessage]:
 
 def _read_mbox(path: Path, label: str) -> Iterator[LabelledMessage]:
     with path.open("rb") as file:
-        for first_line, message in split_mbox(file):
+        lines = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
+        for first_line, message in split_mbox(lines, MAX_MESSAGE_BYTES):
             yield LabelledMessage(message, label, f"{path}:{first_line}")

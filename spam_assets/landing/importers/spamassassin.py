@@ -1,5 +1,7 @@
 """The SpamAssassin public corpus: 6,046 real mails of 2002, downloaded once and read from their archives."""
 
+import bz2
+import gzip
 import hashlib
 import re
 import shutil
@@ -44,6 +46,7 @@ _CORPUS_FILE_NAME = re.compile(r"[0-9]{5}\.([0-9a-f]{32})(?:\.txt)?")
 _KNOWN_MISMATCH: Final = "hard_ham/00230.244a63cd74c81123ef26129453e32c95"
 _MIN_CORPUS_MESSAGES: Final = 6_000  # of 6,046, days outside the overlap included
 _MAX_CORPUS_MESSAGE_BYTES: Final = 16 * 1024**2  # the largest has 300 kB
+_MAX_CORPUS_BYTES: Final = 1024**3  # unpacked; the largest has 80 MB
 _MAX_DOWNLOAD_BYTES: Final = 64 * 1024**2  # the largest has 20 MB
 _TIMEOUT_SECONDS: Final = 300
 
@@ -176,10 +179,29 @@ def _download(url: str) -> bytes:
     return content
 
 
+class _Bounded:
+    """What an archive unpacks to, as a stream that ends with an error where it is far too much."""
+
+    def __init__(self, unpacked: "bz2.BZ2File | gzip.GzipFile", path: Path) -> None:
+        self._file = unpacked
+        self._left_bytes = _MAX_CORPUS_BYTES
+        self._path = path
+
+    def read(self, size: int) -> bytes:
+        content = self._file.read(size)
+        self._left_bytes -= len(content)
+        if self._left_bytes < 0:
+            raise MailImportError(f"{self._path} unpacks to more than {_MAX_CORPUS_BYTES:,} bytes; delete the file.")
+        return content
+
+
 def _read_archive(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield name and content of the regular files of a tar archive, as a stream."""
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with (
+            bz2.open(path) if path.suffix == ".bz2" else gzip.open(path) as unpacked,
+            tarfile.open(fileobj=_Bounded(unpacked, path), mode="r|") as archive,  # type: ignore[call-overload]
+        ):
             for member in archive:
                 if member.isreg() and member.size <= _MAX_CORPUS_MESSAGE_BYTES:
                     file = archive.extractfile(member)

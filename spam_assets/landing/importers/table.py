@@ -3,14 +3,22 @@
 import gzip
 import json
 import zlib
+from collections.abc import Iterator
 from contextlib import closing
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final
 
 import pandas as pd
 
-from spam_assets.landing.file_formats import arrange_csv_cells, check_format, check_header, read_csv_rows
+from spam_assets.landing.file_formats import (
+    MAX_CELL_CHARACTERS,
+    arrange_csv_cells,
+    check_format,
+    check_header,
+    read_csv_rows,
+)
 from spam_assets.landing.importers.day_spool import DaySpool, SpooledMail
 from spam_assets.landing.importers.days import LandingSummary, write_days
 from spam_assets.landing.importers.labelled_messages import MailImportError, Report, ignore_progress
@@ -27,6 +35,7 @@ def land_table(
     zone: LandingZone,
     file_format: str = "csv",
     report: Report = ignore_progress,
+    now: datetime | None = None,
 ) -> LandingSummary:
     """Write one CSV file with mail of many days into the landing zone, one file a day.
 
@@ -39,6 +48,7 @@ def land_table(
         zone: where to write.
         file_format: one of `FILE_FORMATS`.
         report: called now and then.
+        now: aware; mail that is dated later is left out. The clock if it is not given.
 
     Raises:
         MailImportError, LandingError: the file cannot be read, or the zone cannot be written.
@@ -46,8 +56,8 @@ def land_table(
     check_format(file_format)
     name = str(path)
     try:
-        with closing(DaySpool()) as spool, _open_text(path) as file:
-            rows = read_csv_rows(file, name)
+        with closing(DaySpool(now)) as spool, _open_text(path) as file:
+            rows = read_csv_rows(_read_lines(file, name), name)
             header = [cell.strip() for cell in next(rows, (1, []))[1]]
             if date_column not in header:
                 shown = ", ".join(column[:40] for column in header[:20]) or "none"
@@ -77,6 +87,14 @@ def land_table(
         raise MailImportError(f"{name} is not UTF-8 ({error.reason}); save it as UTF-8.") from error
     except (OSError, EOFError, zlib.error) as error:
         raise MailImportError(f"{name} cannot be read ({error}); name a CSV file.") from error
+
+
+def _read_lines(file: IO[str], name: str) -> Iterator[str]:
+    """Yield the lines of a file; one that does not end must not fill the memory."""
+    while line := file.readline(MAX_CELL_CHARACTERS + 1):
+        if len(line) > MAX_CELL_CHARACTERS:
+            raise MailImportError(f"{name} has a line of more than {MAX_CELL_CHARACTERS:,} characters; split it.")
+        yield line
 
 
 def _open_text(path: Path) -> IO[str]:

@@ -1,0 +1,42 @@
+"""`spam-assets forget`: one message deleted everywhere."""
+
+from typing import Annotated
+
+import typer
+
+from spam_assets.cli.console import CommandError, escape_terminal, out, parse_day
+from spam_assets.cli.open_home import open_instance, open_landing_zone
+
+commands = typer.Typer()
+
+
+@commands.command(epilog="Example: spam-assets forget '<20240517101502.GA31@example.com>' --date 2024-05-17")
+def forget(
+    message_id: Annotated[
+        str, typer.Argument(metavar="MESSAGE-ID", help="As the landing file or validated_mail has it.")
+    ],
+    date_: Annotated[
+        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Its day (default: every day is searched).")
+    ] = None,
+) -> None:
+    """Delete one message from the landing zone, the storage, lists of suspect labels, and Dagster's event log."""
+    day = parse_day(date_, "--date") if date_ else None
+    if not message_id.strip("<> "):
+        raise CommandError("name a message by its id; an empty one is no message's")
+    with open_instance() as (settings, instance):
+        from spam_assets.cli.forgetting import find_days, forget_message, name_message
+        from spam_assets.resources import open_stores
+
+        zone, stores = open_landing_zone(settings), open_stores(settings)
+        searched = [day] if day else sorted({*zone.days(), *stores.frames.stored_days("raw_mail")})
+        found = list(find_days(zone, stores, name_message(message_id), searched))
+        if not found:
+            where = day or f"any of {len(searched)} days"
+            raise CommandError(f"no message of {where} has the id {message_id}; look it up in the landing file")
+        for holding in found:
+            for sentence in forget_message(settings, instance, zone, message_id, holding):
+                out.print(escape_terminal(sentence), soft_wrap=True)
+    out.print(
+        "What models learnt of it stays in their weights until they are trained again: run spam-assets backfill. "
+        "docs/privacy.md says what else may remain."
+    )

@@ -1,0 +1,148 @@
+"""One message deleted everywhere that this project keeps mail; docs/privacy.md says what is where."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from spam_assets.engine.event_texts import compact_databases, erase_texts
+from spam_assets.engine.run_days import run_days
+from spam_assets.io_managers.daily_files import write_day
+from spam_assets.jobs import mail_job
+from spam_assets.landing.corrections import complete_ids
+from spam_assets.landing.zone import LandingZone
+from spam_assets.mail.columns import MESSAGE_ID
+from spam_assets.mail.verdicts import quote_cell
+from spam_assets.partitions import DAYS
+from spam_assets.resources import Stores, open_stores
+from spam_assets.settings import Settings
+from spam_assets.views.metadata import NOTE_CHARACTERS, SHOWS_MAIL, escape_markdown
+
+_ORDINAL = re.compile(r"#[0-9]+$")
+
+
+def name_message(message_id: str) -> Callable[[str], bool]:
+    """Return whether an id is the message's: with or without angle brackets, and with the `#2` that made it unique.
+
+    Messages that share an id cannot be told apart by it, and are all meant.
+    """
+    meant = _strip_id(message_id)
+    return lambda other: _strip_id(other) == meant
+
+
+def _strip_id(message_id: str) -> str:
+    return _ORDINAL.sub("", message_id.strip()).removeprefix("<").removesuffix(">")
+
+
+def find_days(zone: LandingZone, stores: Stores, is_meant: Callable[[str], bool], days: Sequence[str]) -> Iterator[str]:
+    """Yield those of some days that hold the message, landed or stored.
+
+    Raises:
+        LandingError, StorageError: a day cannot be read, so nobody knows.
+    """
+    landed = set(zone.days())
+    for day in days:
+        ids: set[str] = set()
+        if day in landed:
+            ids |= set(complete_ids(zone.read(day).frame)) | set(zone.read_corrections(day))
+        for asset in ("raw_mail", "validated_mail"):
+            if stores.frames.has_day(asset, day):
+                ids |= set(stores.frames.load_columns(asset, day, [MESSAGE_ID])[MESSAGE_ID].dropna())
+        if stores.features.has_day("mail_features", day):
+            ids |= set(stores.features.load_day("mail_features", day).message_ids.tolist())
+        if any(is_meant(str(message_id)) for message_id in ids):
+            yield day
+
+
+def forget_message(
+    settings: Settings, instance: dg.DagsterInstance, zone: LandingZone, message_id: str, day: str
+) -> Iterator[str]:
+    """Delete a message of a day everywhere, and yield a sentence on each place.
+
+    The day is made again from what is left, so that Dagster's records fit what is stored.
+
+    Raises:
+        LandingError, StorageError: a file cannot be read or written; what was deleted before stays deleted.
+    """
+    stores = open_stores(settings)
+    is_meant = name_message(message_id)
+    yield f"landing zone: {zone.remove_messages(day, is_meant)} messages deleted from the files of {day}"
+    yield from _delete_from_storage(stores, is_meant, day)
+    yield from _delete_from_models(settings, stores, is_meant)
+    shown = _list_ways_to_show(message_id)
+    yield f"Dagster: {erase_texts(instance, shown, day, SHOWS_MAIL)} events changed; previews of {day} are gone"
+    if DAYS.has_partition_key(day):
+        yield from _make_again(instance, day)
+    yield from compact_databases(settings.dagster_home)
+
+
+def _delete_from_storage(stores: Stores, is_meant: Callable[[str], bool], day: str) -> Iterator[str]:
+    for asset in ("raw_mail", "validated_mail"):
+        if not stores.frames.has_day(asset, day):
+            continue
+        frame = stores.frames.load_day(asset, day)
+        # Ids that raw mail lacks are those of validated mail; the day is made again in any case.
+        stays = [row for row, cell in enumerate(frame[MESSAGE_ID]) if cell is None or not is_meant(str(cell))]
+        if len(stays) < len(frame):
+            left = frame.iloc[stays].reset_index(drop=True)
+            write_day(stores.frames.path_of(asset, day), stores.frames.to_bytes(left))
+            yield f"storage: {len(frame) - len(left)} messages deleted from {asset} of {day}"
+    if stores.features.has_day("mail_features", day):
+        import numpy as np
+
+        from spam_assets.learning.held_out import select_messages
+
+        features = stores.features.load_day("mail_features", day)
+        stays_here = np.array([not is_meant(known) for known in features.message_ids.tolist()], dtype=np.bool_)
+        if not stays_here.all():
+            features_left = select_messages(features, stays_here)
+            write_day(stores.features.path_of("mail_features", day), stores.features.to_bytes(features_left))
+            yield f"storage: {len(features) - len(features_left)} messages deleted from mail_features of {day}"
+
+
+def _delete_from_models(settings: Settings, stores: Stores, is_meant: Callable[[str], bool]) -> Iterator[str]:
+    """Take the message off the lists of suspect labels; nothing else of a model names messages."""
+    from spam_assets.learning.model import dump_model, load_model
+
+    count = 0
+    for trained in stores.models.stored_days("trained_model"):
+        model = stores.models.load_day("trained_model", trained)
+        left = tuple(suspect for suspect in model.suspects if not is_meant(suspect.message_id))
+        if len(left) < len(model.suspects):
+            write_day(stores.models.path_of("trained_model", trained), dump_model(replace(model, suspects=left)))
+            count += 1
+    yield f"storage: taken off the suspects of {count} models"
+    # Models that older versions logged list their suspects as well.
+    if not settings.has_tracking_server and settings.artifact_folder.exists():
+        for path in settings.artifact_folder.rglob("model.npz"):
+            logged = _load_logged(path, load_model)
+            if logged is not None and any(is_meant(suspect.message_id) for suspect in logged.suspects):
+                path.write_bytes(dump_model(replace(logged, suspects=())))
+                yield f"MLflow: taken off the suspects in {path}"
+
+
+def _load_logged(path: Path, load_model: Callable[[bytes], Any]) -> Any:
+    try:
+        return load_model(path.read_bytes())
+    except (ValueError, KeyError):  # of a version that this code does not read
+        return None
+
+
+def _make_again(instance: dg.DagsterInstance, day: str) -> Iterator[str]:
+    (outcome,) = run_days(instance, mail_job.name, day, day)
+    if outcome.failure:
+        yield f"{day} could not be made again, what is stored is without the message: {outcome.failure}"
+    else:
+        yield f"{day} was made again without it"
+
+
+def _list_ways_to_show(message_id: str) -> list[str]:
+    """Return the message's id in all the ways in which events show it."""
+    bare = _strip_id(message_id)
+    ways: list[str] = []
+    for text in (f"<{bare}>", bare):
+        ways += [text, escape_markdown(text), escape_markdown(text, NOTE_CHARACTERS), quote_cell(text)[1:-1]]
+    return list(dict.fromkeys(ways))

@@ -1,0 +1,79 @@
+"""One message is deleted everywhere: no file of the home folder holds what it said, or its id."""
+
+from pathlib import Path
+
+import pytest
+
+from spam_assets.cli.forgetting import name_message
+from spam_assets.landing.corrections import write_corrections
+from spam_assets.resources import open_stores
+from spam_assets_tests.conftest import day_text, make_mail
+from spam_assets_tests.homes import Home
+
+SECRET = "zyxwvsecret"
+ID = "<private-1@secret.example>"
+
+
+@pytest.mark.parametrize(
+    ("given", "other", "is_meant"),
+    [
+        ("<a@b>", "<a@b>", True),
+        ("a@b", "<a@b>", True),
+        ("<a@b>", "<a@b>#2", True),
+        ("<a@b>#2", "<a@b>", True),
+        ("<a@b>", "<aa@b>", False),
+        ("<a@b>", "<a@b>x", False),
+        ("content-0f", "content-0f#12", True),
+    ],
+)
+def test_a_message_is_named_by_its_id(given: str, other: str, is_meant: bool) -> None:
+    assert name_message(given)(other) is is_meant
+
+
+def hold(folder: Path, text: str) -> list[str]:
+    """The files that hold a text, as it is or compressed by what the project writes."""
+    found = [str(path) for path in folder.rglob("*") if path.is_file() and text.encode() in path.read_bytes()]
+    import pandas as pd
+
+    frames = {path: pd.read_parquet(path) for path in folder.rglob("*.parquet")}
+    return found + [
+        str(path) for path, frame in frames.items() if frame.map(lambda cell: text in str(cell)).any(axis=None)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_forgotten_message_is_nowhere_in_the_home_folder(home: Home) -> None:
+    day = day_text(8)
+    mail = make_mail(day)
+    mail.loc[0, ["message_id", "subject", "body", "sender"]] = [ID, SECRET, SECRET * 3, f"{SECRET}@example.com"]
+    mail.loc[0, "label"] = "ham"  # it reads like spam below: a suspect of later models
+    mail.loc[0, "body"] = f"{SECRET} " + " ".join(make_mail(day)["body"][:10])
+    mail.to_csv(home.landing / f"training-{day}.csv", index=False)
+    (home.landing / f"corrections-{day}.csv").write_bytes(write_corrections({ID: "ham", "<other@x>": "spam"}))
+    done = home.run("backfill")
+    assert done.returncode == 0, done.stderr
+    stores = open_stores(home.settings)
+    assert any(
+        ID in str(stores.models.load_day("trained_model", other).suspects)
+        for other in home.stored_days("trained_model")
+    )
+    assert hold(home.folder / "storage", SECRET)
+    assert hold(home.folder / "dagster", SECRET)
+    assert hold(home.folder / "dagster", "private-1")
+    assert hold(home.folder / "mlartifacts", "private-1") == []  # whoever loads a model reads no ids
+
+    forgotten = home.run("forget", ID.strip("<>"), "--date", day)
+
+    assert forgotten.returncode == 0, forgotten.stdout + forgotten.stderr
+    assert "was made again without it" in forgotten.stdout
+    for folder in ("landing", "storage", "dagster", "mlartifacts"):
+        assert hold(home.folder / folder, SECRET) == []
+        assert hold(home.folder / folder, "private-1") == []
+    assert home.run("verify").returncode == 0
+    again = home.run("forget", ID)
+    assert again.returncode == 1
+    assert "no message of any of 10 days has the id" in again.stderr
+    later = home.run("backfill")
+    assert later.returncode == 0
+    assert "2 days run: 2 with a registered model" in later.stdout

@@ -1,4 +1,4 @@
-"""The assets, one UTC day a partition: from raw_mail to registered_model, and champion_report.
+"""The assets, one UTC day a partition: from raw_mail to registered_model, champion_report and scored_mail.
 
 A body takes its inputs, calls a pure function or two, and returns a value with metadata. Not here: rules
 (`mail`, `learning`), paths and formats (`io_managers`), MLflow (`registry`), pictures and tables (`views`).
@@ -24,14 +24,17 @@ from spam_assets.io_managers.fingerprints import (
 from spam_assets.io_managers.npz_models import ModelIOManager
 from spam_assets.landing.day_content import fingerprint_source
 from spam_assets.landing.errors import LandingError, LandingFileMissing
+from spam_assets.landing.incoming import IncomingZone
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
-from spam_assets.mail.validation import QualityError, validate_day
+from spam_assets.mail.incoming_rules import INCOMING_RULES, judge_incoming_day
+from spam_assets.mail.validation import QualityError, complete_incoming_mail, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.resources import MailHistory
+from spam_assets.views.check_results import build_spec, describe_verdict, pass_unchecked
 from spam_assets.views.metadata import (
     describe_challenger,
     describe_columns,
@@ -41,6 +44,7 @@ from spam_assets.views.metadata import (
     describe_model,
     describe_removed_day,
     describe_report,
+    describe_scores,
     describe_verdicts,
     describe_words,
 )
@@ -261,4 +265,46 @@ def champion_report(
         value=report,
         metadata=metadata,
         data_version=dg.DataVersion(fingerprint_report(report)),
+    )
+
+
+@daily_asset(
+    group_name="mail",
+    kinds={"pandas", "parquet"},
+    io_manager_key="frames",
+    check_specs=[build_spec(rule, "scored_mail") for rule in INCOMING_RULES],
+)
+def scored_mail(
+    context: dg.AssetExecutionContext,
+    incoming_zone: dg.ResourceParam[IncomingZone],
+    registry: dg.ResourceParam[ModelRegistry],
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Mail without labels, `incoming-{date}` of the landing zone, as the champion of the time judges it."""
+    from spam_assets.learning.scored_mail import score_incoming
+
+    day = context.partition_key
+    try:
+        landed = incoming_zone.read(day)
+    except LandingFileMissing as file_missing:
+        yield from (pass_unchecked(check, str(file_missing)) for check in context.selected_asset_check_keys)
+        record_nothing(context, str(file_missing))
+        return
+    except LandingError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
+    verdicts = judge_incoming_day(landed.frame, day)
+    yield from (describe_verdict(verdict, "scored_mail") for verdict in verdicts)
+    if broken := [verdict.sentence for verdict in verdicts if not verdict.passed]:
+        raise dg.Failure(" ".join(broken), allow_retries=False)
+    champion, challenger = registry.champion_before(day), registry.challenger_before(day)
+    if champion is None:
+        record_nothing(context, f"there was no champion before {day}")
+        return
+    models = registry.load_dated(champion), registry.load_dated(challenger) if challenger is not None else None
+    scores, expectation = score_incoming(complete_incoming_mail(landed.frame), *models)
+    copy = incoming_zone.write_scores(day, scores) if SETTINGS.scores_csv else None
+    yield dg.MaterializeResult(
+        value=scores,
+        metadata=describe_scores(landed, scores, expectation, champion, challenger, copy),
+        tags={SOURCE_TAG: fingerprint_source(landed)},
+        data_version=dg.DataVersion(fingerprint_frame(scores)),
     )

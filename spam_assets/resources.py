@@ -74,12 +74,14 @@ def open_stores(settings: Settings) -> Stores:
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Return the resources by key."""
+    from spam_assets.landing.incoming import IncomingZone
     from spam_assets.landing.zone import LandingZone
 
     stores = open_stores(settings)
     zone = LandingZone(settings.landing_url)
     return {
         "landing_zone": dg.ResourceDefinition.hardcoded_resource(zone),
+        "incoming_zone": dg.ResourceDefinition.hardcoded_resource(IncomingZone(settings.landing_url)),
         "frames": dg.IOManagerDefinition.hardcoded_io_manager(stores.frames),
         "features": dg.IOManagerDefinition.hardcoded_io_manager(stores.features),
         "models": dg.IOManagerDefinition.hardcoded_io_manager(stores.models),

@@ -6,7 +6,7 @@ import sys
 import typer
 from rich.markup import escape
 
-from spam_assets.cli import classify, demo, labels, land, models, operate, replay, run
+from spam_assets.cli import classify, demo, labels, land, models, operate, replay, run, score
 from spam_assets.cli.console import err
 from spam_assets.cli.error_messages import say_error
 
@@ -18,7 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(demo.commands)
 app.add_typer(land.land, name="land")
-for group in (replay, run, models, classify, labels, operate):
+for group in (replay, run, score, models, classify, labels, operate):
     app.add_typer(group.commands)
 
 

@@ -23,6 +23,7 @@ def find_faults(settings: Settings, instance: dg.DagsterInstance, report: Report
         "mail_features": opened.features,
         "trained_model": opened.models,
         "champion_report": opened.reports,
+        "scored_mail": opened.frames,
     }
     records = {asset: read_day_records(instance, asset) for asset in stores}
     recorded = [(asset, day) for asset in stores for day in sorted(records[asset]) if not records[asset][day].skipped]

@@ -1,6 +1,7 @@
 """Where mail comes from: the landing zone, its files, what changed there, and who puts mail into it.
 
 - `zone`: a folder or bucket with one file a day: listing, reading and replacing a day.
+- `incoming`: the zone's files of mail without labels.
 - `file_formats`: CSV, gzipped CSV, Parquet and JSON Lines: bytes <-> a day's frame.
 - `corrections`: labels that came later, beside a landing file.
 - `errors`: what can be wrong with any of it.

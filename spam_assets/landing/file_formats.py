@@ -49,7 +49,9 @@ def check_format(file_format: str) -> None:
         raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
 
 
-def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read_table(
+    content: bytes, file_format: str, day: str, name: str, *, has_labels: bool = True
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the bytes of a landing file.
 
     Args:
@@ -57,6 +59,7 @@ def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[p
         file_format: one of `FILE_FORMATS`.
         day: the partition, YYYY-MM-DD.
         name: what to call the file in errors.
+        has_labels: whether the file must have the column `label`; otherwise it is not used, if it is there.
 
     Returns:
         The frame, see `LandedDay`, and notes.
@@ -68,13 +71,16 @@ def read_table(content: bytes, file_format: str, day: str, name: str) -> tuple[p
     if not content:
         raise LandingError(f"{name} is empty; land the file again, a day without mail needs at least the header.")
     if file_format == "parquet":
-        columns = _read_parquet(content, name)
+        columns = _read_parquet(content, name, has_labels=has_labels)
     elif file_format == "jsonl":
-        columns = _read_jsonl(content, name)
+        columns = _read_jsonl(content, name, has_labels=has_labels)
     else:
         content = _decompress(content, name) if file_format == "csv.gz" else content
-        columns = _read_csv(content, name)
-    return build_landed_frame(columns, day, name)
+        columns = _read_csv(content, name, has_labels=has_labels)
+    if has_labels or columns.pop(LABEL, None) is None:
+        return build_landed_frame(columns, day, name)
+    frame, notes = build_landed_frame(columns, day, name)
+    return frame, (*notes, f"columns not used: {LABEL}")
 
 
 def build_landed_frame(
@@ -168,10 +174,10 @@ def _refuse_nul(lines: Iterable[str], name: str) -> Iterator[str]:
         yield line
 
 
-def _read_csv(content: bytes, name: str) -> Columns:
+def _read_csv(content: bytes, name: str, *, has_labels: bool) -> Columns:
     rows = read_csv_rows(io.StringIO(decode_utf8(content, name), newline=""), name)
     header = [cell.strip() for cell in next(rows, (1, []))[1]]
-    check_header(header, name)
+    check_header(header, name, has_labels=has_labels)
     return arrange_csv_cells(header, [row for _, row in rows])
 
 
@@ -184,7 +190,7 @@ def arrange_csv_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> C
     }
 
 
-def _read_jsonl(content: bytes, name: str) -> Columns:
+def _read_jsonl(content: bytes, name: str, *, has_labels: bool) -> Columns:
     records: list[dict[str, Any]] = []
     header: dict[str, None] = {}
     for number, line in enumerate(decode_utf8(content, name).split("\n"), start=1):
@@ -198,11 +204,11 @@ def _read_jsonl(content: bytes, name: str) -> Columns:
             raise LandingError(f"{name} has no JSON object in line {number}; write one object a line.")
         records.append(record)
         header.update(dict.fromkeys(record))
-    check_header(list(header), name)
+    check_header(list(header), name, has_labels=has_labels)
     return {column: [record.get(column) for record in records] for column in header}
 
 
-def _read_parquet(content: bytes, name: str) -> Columns:
+def _read_parquet(content: bytes, name: str, *, has_labels: bool) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -215,7 +221,7 @@ def _read_parquet(content: bytes, name: str) -> Columns:
                 f"{name} holds {metadata.num_rows:,} rows of {size_bytes:,} bytes, more than a day may; split the day."
             )
         header = list(file.schema_arrow.names)
-        check_header(header, name)
+        check_header(header, name, has_labels=has_labels)
         columns: Columns = {column: [] for column in header}  # also what is not read, for the note about it
         for column in set(header) & {*MAIL_COLUMNS, TEXT}:
             values = file.read(columns=[column]).column(column)
@@ -231,21 +237,22 @@ def _read_parquet(content: bytes, name: str) -> Columns:
     return columns
 
 
-def check_header(header: Sequence[str], name: str) -> None:
-    """Raise LandingError unless the columns are unique and hold `label` and one of `body`, `text`, `raw`."""
+def check_header(header: Sequence[str], name: str, *, has_labels: bool = True) -> None:
+    """Raise LandingError unless columns are unique and hold `label`, if so wanted, and one of `body`, `text`, `raw`."""
     repeated = [column for column, count in Counter(header).items() if count > 1]
     found = ", ".join(column[:40] for column in header[:20]) or "none"
     if repeated:
         raise LandingError(f"{name} has the column {repeated[0][:40]!r} twice; rename one and land the file again.")
-    if LABEL not in header or not {BODY, TEXT, RAW} & set(header):
-        missing = LABEL if LABEL not in header else f"one of {BODY}, {TEXT}, {RAW}"
+    lacks_label = has_labels and LABEL not in header
+    if lacks_label or not {BODY, TEXT, RAW} & set(header):
+        missing = LABEL if lacks_label else f"one of {BODY}, {TEXT}, {RAW}"
         raise LandingError(
-            f"{name} lacks the column {missing} (columns found: {found}); its header needs `label` and at "
-            "least one of `body`, `text` and `raw`."
+            f"{name} lacks the column {missing} (columns found: {found}); its header needs "
+            f"{'`label` and ' if has_labels else ''}at least one of `body`, `text` and `raw`."
         )
 
 
-def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
+def write_table(frame: pd.DataFrame, file_format: str, name: str, *, has_labels: bool = True) -> bytes:
     """Return the bytes of a landing file; the inverse of `read_table`. Equal frames give equal bytes.
 
     Raises:
@@ -258,7 +265,7 @@ def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
         "jsonl": _write_jsonl,
         "parquet": _write_parquet,
     }
-    check_header([str(column) for column in frame.columns], name)
+    check_header([str(column) for column in frame.columns], name, has_labels=has_labels)
     columns: Columns = {}
     for column in (*MAIL_COLUMNS, TEXT):
         if column in frame.columns:

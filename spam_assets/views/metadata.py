@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.label_suspects import SuspectLabel
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.reporting import DayReport
+    from spam_assets.learning.scored_mail import Expectation
     from spam_assets.learning.succession import Judged
     from spam_assets.registry.registered_models import RegisteredVersion
 
@@ -61,10 +62,7 @@ def describe_landed_day(landed: "LandedDay") -> dict[str, Any]:
     """Return where a day came from, and what it holds."""
     return {
         **describe_mail(landed.frame),
-        "landing_file": dg.MetadataValue.path(landed.path),
-        "landing_file_bytes": landed.size_bytes,
-        "landing_file_sha256": landed.sha256,
-        "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in landed.notes) or "none"),
+        **describe_landing_file(landed),
         **describe_corrections(landed.corrections),
     }
 
@@ -184,6 +182,44 @@ def describe_report(report: "DayReport", champion: "RegisteredVersion") -> dict[
         "ham_called_spam": report.false_positives,
         **{name: value for name, value in figures.items() if not isnan(value)},
         "score_distribution": dg.MetadataValue.md(bars),
+    }
+
+
+def describe_scores(
+    landed: "LandedDay",
+    scores: "pd.DataFrame",
+    expectation: "Expectation",
+    champion: "RegisteredVersion",
+    challenger: "RegisteredVersion | None",
+    csv_file: str | None,
+) -> dict[str, Any]:
+    """Return where mail without labels came from, what was said of it, and what that lets one expect."""
+    described: dict[str, Any] = {
+        "dagster/partition_row_count": len(scores),
+        "champion": f"version {champion.version}, trained for {champion.training_date}",
+        "called_spam": expectation.called_spam,
+        "expected_spam": round(expectation.spam, 2),
+        "expected_spam_caught": round(expectation.caught_spam, 2),
+        "expected_ham_lost": round(expectation.lost_ham, 2),
+    }
+    if challenger is not None:
+        described |= {
+            "challenger": f"version {challenger.version}, trained for {challenger.training_date}",
+            "challenger_called_spam": int((scores["challenger_verdict"] == SPAM).sum()),
+            "challenger_disagrees": int((scores["challenger_verdict"] != scores["verdict"]).sum()),
+        }
+    if csv_file is not None:
+        described["scores_file"] = dg.MetadataValue.path(csv_file)
+    return {**described, **describe_landing_file(landed)}
+
+
+def describe_landing_file(landed: "LandedDay") -> dict[str, Any]:
+    """Return the file that a day was read from, and what is worth knowing of it."""
+    return {
+        "landing_file": dg.MetadataValue.path(landed.path),
+        "landing_file_bytes": landed.size_bytes,
+        "landing_file_sha256": landed.sha256,
+        "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in landed.notes) or "none"),
     }
 
 

@@ -33,7 +33,7 @@ from spam_assets.mail.validation import QualityError, complete_incoming_mail, va
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow
-from spam_assets.resources import MailHistory
+from spam_assets.resources import MailHistory, ReportHistory
 from spam_assets.views.check_results import build_spec, describe_verdict, pass_unchecked
 from spam_assets.views.metadata import (
     describe_challenger,
@@ -48,6 +48,7 @@ from spam_assets.views.metadata import (
     describe_verdicts,
     describe_words,
 )
+from spam_assets.views.sparklines import DAYS_SHOWN
 from spam_assets.windows import TrainingWindows
 
 
@@ -169,12 +170,15 @@ def trained_model(
     context: dg.AssetExecutionContext,
     validated_mail: pd.DataFrame,
     training_windows: dg.ResourceParam[TrainingWindows],
+    mail_history: dg.ResourceParam[MailHistory],
     mlflow: dg.ResourceParam[TrainingMlFlow],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
     from spam_assets.learning.explanation import tell_strongest_words
     from spam_assets.learning.held_out import HELD_OUT_SHARE
+    from spam_assets.learning.model_card import build_card
     from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
+    from spam_assets.views.card_text import describe_card, write_card_files
     from spam_assets.views.pictures import draw_evaluation
 
     day = context.partition_key
@@ -188,14 +192,17 @@ def trained_model(
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
             model = train_model(window, settings)
             version = fingerprint_model(model)
+            card = build_card(day, model, list(window), mail_history.describe_days(window, model.progressive.days))
             picture = draw_evaluation(model, day)
-            mlflow.log_training(run, day, model, version, settings, versions, picture)
+            texts = {"evaluation.svg": picture, **write_card_files(card, settings, SETTINGS.window_days, version)}
+            mlflow.log_training(run, day, model, version, settings, versions, texts)
     except NotEnoughMailError as too_little:
         record_nothing(context, f"no model for {day}: {too_little}", source)
         return
     yield dg.MaterializeResult(
         value=model,
         metadata={
+            **describe_card(card, model),
             **describe_model(model, list(window), picture),
             "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
             "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
@@ -246,6 +253,7 @@ def champion_report(
     context: dg.AssetExecutionContext,
     mail_features: Any,  # MailFeatures, see registered_model
     registry: dg.ResourceParam[ModelRegistry],
+    report_history: dg.ResourceParam[ReportHistory],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """How the champion of the time did on the day, which it had not learnt."""
     from spam_assets.learning.reporting import report_day
@@ -256,7 +264,7 @@ def champion_report(
         record_nothing(context, f"there was no champion before {day}")
         return
     report = report_day(day, registry.load_dated(champion), mail_features)
-    metadata = describe_report(report, champion)
+    metadata = describe_report(report, champion, report_history.days_before(day, DAYS_SHOWN - 1))
     challenger = registry.challenger_before(day)
     if challenger is not None:
         beside = report_day(day, registry.load_dated(challenger), mail_features)

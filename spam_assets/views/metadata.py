@@ -1,7 +1,7 @@
 """What people look at in the Dagster UI: previews, shares, tables and pictures, as Dagster metadata."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from spam_assets.mail.columns import (
     SPAM,
     SUBJECT,
 )
+from spam_assets.views.sparklines import describe_last_days
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,8 +154,10 @@ def describe_challenger(report: "DayReport", challenger: "RegisteredVersion") ->
     }
 
 
-def describe_report(report: "DayReport", champion: "RegisteredVersion") -> dict[str, Any]:
-    """Return a champion report's figures, which the UI plots over the days, and its score distribution."""
+def describe_report(
+    report: "DayReport", champion: "RegisteredVersion", earlier: "Mapping[str, DayReport] | None" = None
+) -> dict[str, Any]:
+    """Return a champion report's figures, those of the earlier days beside them, and its score distribution."""
     figures: dict[str, float] = {
         "recall": report.recall,
         "recall_low": report.recall_interval[0],
@@ -176,6 +179,7 @@ def describe_report(report: "DayReport", champion: "RegisteredVersion") -> dict[
     )
     return {
         "champion": f"version {champion.version}, trained for {champion.training_date}",
+        **describe_last_days({**(earlier or {}), report.day: report}, report.day),
         "messages": report.messages,
         "spam": report.spam,
         "missed_spam": report.false_negatives,

@@ -11,6 +11,7 @@ import dagster as dg
 from upath import UPath
 
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
+from spam_assets.io_managers.daily_files import StorageError
 from spam_assets.io_managers.json_reports import ReportIOManager
 from spam_assets.io_managers.npz_models import ModelIOManager
 from spam_assets.io_managers.parquet_frames import FrameIOManager
@@ -54,13 +55,14 @@ class MailHistory:
         from spam_assets.learning.held_out import HELD_OUT_SHARE
 
         known = {}
-        for day in days:
-            if not self.frames.has_day("validated_mail", day):
-                continue
+        for day in sorted(set(days) & set(self.frames.stored_days("validated_mail"))):
             written = self.frames.path_of("validated_mail", day).stat().st_mtime
             kept = self._card_days.get(day)
             if kept is None or kept[0] != written:
-                mail = self.frames.load_columns("validated_mail", day, list(CARD_COLUMNS))
+                try:
+                    mail = self.frames.load_columns("validated_mail", day, list(CARD_COLUMNS))
+                except StorageError:  # the model did not need it, so the card does without, and says so
+                    continue
                 kept = (written, describe_card_day(mail, features[day], HELD_OUT_SHARE))
             known[day] = kept
         self._card_days.clear()

@@ -41,6 +41,8 @@ def test_days_for_a_model_card_are_those_that_are_stored_and_are_read_anew_when_
     assert set(history.describe_days(features, DAYS)[DAYS[0]].sender_kinds) == {"free-mail address"}
     store(frames, DAYS[0], changed.iloc[::-1], 3000)
     assert sorted(history.describe_days(features, DAYS)) == [DAYS[1]]  # other messages than the features are of
+    frames.path_of("validated_mail", DAYS[1]).write_bytes(b"damaged")
+    assert history.describe_days(features, DAYS) == {}  # no reason to lose a model
     history.describe_days(features, DAYS[2:])
     assert history._card_days == {}
 

@@ -4,8 +4,9 @@
 
 Both start as fresh processes on the same home: the window before D is stored, and the day before D that has a
 model has it registered. The plain script calls the same pure functions and gives MLflow the same things (run,
-parameters, metrics, picture, window, model, version, aliases), but stores no assets, describes nothing for a UI
-and never imports Dagster. Before every round the home is put back as it was; CPU time includes child processes.
+parameters, metrics, picture, window, model, version, aliases), but stores no assets, writes no model card, describes
+nothing for a UI and never imports Dagster. Before every round the home is put back as it was; CPU time includes child
+processes.
 """
 
 import argparse

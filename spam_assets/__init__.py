@@ -4,7 +4,8 @@ At the top stand Dagster's nouns; every other concern has a room. `docs/architec
 
 - `definitions`: wires everything below into one Dagster code location; no logic.
 - `assets`: `raw_mail` -> `validated_mail` -> `mail_features` -> `trained_model` -> `registered_model`, and
-  `champion_report`. `checks`: asset checks, each stating one promise by calling one rule. `jobs`: what is launched.
+  `champion_report`; `scored_mail` of mail without labels. `checks`: asset checks, each stating one promise by calling
+  one rule. `jobs`: what is launched.
 - `sensors/`: new mail, retraining and its schedule, runs that died, alerts: a thin shell round a pure decision each.
 - `partitions`: the days. `resources`: what assets are given to work with. `windows`: the days that a model learns.
 - `io_managers/`: where assets are stored, a module a format, and the fingerprints of what they hold.

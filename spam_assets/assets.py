@@ -1,4 +1,4 @@
-"""The assets, one UTC day a partition: from raw_mail to registered_model, and champion_report.
+"""The assets, one UTC day a partition: from raw_mail to registered_model, champion_report and scored_mail.
 
 A body takes its inputs, calls a pure function or two, and returns a value with metadata. Not here: rules
 (`mail`, `learning`), paths and formats (`io_managers`), MLflow (`registry`), pictures and tables (`views`).
@@ -27,15 +27,18 @@ from spam_assets.io_managers.fingerprints import (
 from spam_assets.io_managers.npz_models import ModelIOManager
 from spam_assets.landing.day_content import fingerprint_source
 from spam_assets.landing.errors import LandingError, LandingFileMissing
+from spam_assets.landing.incoming import IncomingZone
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
+from spam_assets.mail.incoming_rules import INCOMING_RULES, judge_incoming_day
 from spam_assets.mail.quarantine import find_quarantined
-from spam_assets.mail.validation import QualityError, validate_day
+from spam_assets.mail.validation import QualityError, complete_incoming_mail, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow
-from spam_assets.resources import MailHistory
+from spam_assets.resources import MailHistory, ReportHistory
+from spam_assets.views.check_results import build_spec, describe_verdict, pass_unchecked
 from spam_assets.views.metadata import (
     conceal_mail,
     describe_challenger,
@@ -49,10 +52,12 @@ from spam_assets.views.metadata import (
     describe_quarantined,
     describe_removed_day,
     describe_report,
+    describe_scores,
     describe_verdicts,
     describe_window,
     describe_words,
 )
+from spam_assets.views.sparklines import DAYS_SHOWN
 from spam_assets.windows import EXCLUDED, TrainingWindows
 
 
@@ -195,12 +200,15 @@ def trained_model(
     context: dg.AssetExecutionContext,
     validated_mail: pd.DataFrame,
     training_windows: dg.ResourceParam[TrainingWindows],
+    mail_history: dg.ResourceParam[MailHistory],
     mlflow: dg.ResourceParam[TrainingMlFlow],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
     from spam_assets.learning.explanation import tell_strongest_words
     from spam_assets.learning.held_out import HELD_OUT_SHARE
+    from spam_assets.learning.model_card import build_card
     from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
+    from spam_assets.views.card_text import describe_card, write_card_files
     from spam_assets.views.pictures import draw_evaluation
 
     day = context.partition_key
@@ -214,12 +222,15 @@ def trained_model(
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
             model = train_model(window, settings)
             version = fingerprint_model(model)
+            card = build_card(day, model, list(window), mail_history.describe_days(window, model.progressive.days))
             picture = draw_evaluation(model, day)
-            mlflow.log_training(run, day, model, version, settings, versions, picture)
+            texts = {"evaluation.svg": picture, **write_card_files(card, settings, SETTINGS.window_days, version)}
+            mlflow.log_training(run, day, model, version, settings, versions, texts)
             yield dg.MaterializeResult(  # here, so that the MLflow run ends when Dagster has stored the model
                 value=model,
                 metadata=conceal_mail(
                     {
+                        **describe_card(card, model),
                         **describe_model(model, list(window), picture),
                         **describe_window(window.excluded, window.without_file),
                         "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
@@ -281,6 +292,7 @@ def champion_report(
     context: dg.AssetExecutionContext,
     registry: dg.ResourceParam[ModelRegistry],
     training_windows: dg.ResourceParam[TrainingWindows],
+    report_history: dg.ResourceParam[ReportHistory],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """How the champion of the time did on the day, which it had not learnt."""
     from spam_assets.learning.dated_model import DatedModel, UnreadableModel
@@ -302,7 +314,7 @@ def champion_report(
         record_nothing(context, f"the champion of before {day}, {dated.told}", source)
         return
     report = report_day(day, dated, features)
-    metadata = describe_report(report, champion)
+    metadata = describe_report(report, champion, report_history.days_before(day, DAYS_SHOWN - 1))
     challenger = registry.challenger_before(day)
     beside = registry.load_or_explain(challenger) if challenger is not None else None
     if challenger is not None and isinstance(beside, DatedModel):
@@ -312,4 +324,52 @@ def champion_report(
         metadata=metadata,
         tags={SOURCE_TAG: source},
         data_version=dg.DataVersion(fingerprint_report(report)),
+    )
+
+
+@daily_asset(
+    group_name="mail",
+    kinds={"pandas", "parquet"},
+    io_manager_key="frames",
+    check_specs=[build_spec(rule, "scored_mail", blocking=True) for rule in INCOMING_RULES],
+)
+def scored_mail(
+    context: dg.AssetExecutionContext,
+    incoming_zone: dg.ResourceParam[IncomingZone],
+    registry: dg.ResourceParam[ModelRegistry],
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Mail without labels, `incoming-{date}` of the landing zone, as the champion of the time judges it."""
+    from spam_assets.learning.dated_model import DatedModel, UnreadableModel
+    from spam_assets.learning.scored_mail import score_incoming
+
+    day = context.partition_key
+    try:
+        landed = incoming_zone.read(day)
+    except LandingFileMissing as file_missing:
+        yield from (pass_unchecked(check, str(file_missing)) for check in context.selected_asset_check_keys)
+        record_nothing(context, str(file_missing))
+        return
+    except LandingError as error:
+        raise dg.Failure(str(error)) from None
+    verdicts = judge_incoming_day(landed.frame, day)
+    yield from (describe_verdict(verdict, "scored_mail") for verdict in verdicts)
+    if not all(verdict.passed for verdict in verdicts):
+        return  # a failed blocking check fails the step
+    champion, challenger = registry.champion_before(day), registry.challenger_before(day)
+    if champion is None:
+        record_nothing(context, f"there was no champion before {day}")
+        return
+    dated = registry.load_or_explain(champion)
+    beside = registry.load_or_explain(challenger) if challenger is not None else None
+    if isinstance(dated, UnreadableModel):
+        record_nothing(context, f"the champion of before {day}, {dated.told}")
+        return
+    other = beside if isinstance(beside, DatedModel) else None
+    scores, expectation = score_incoming(complete_incoming_mail(landed.frame), dated, other)
+    copy = incoming_zone.write_scores(day, scores) if SETTINGS.scores_csv else None
+    yield dg.MaterializeResult(
+        value=scores,
+        metadata=describe_scores(landed, scores, expectation, champion, challenger, copy),
+        tags={SOURCE_TAG: fingerprint_source(landed)},
+        data_version=dg.DataVersion(fingerprint_frame(scores)),
     )

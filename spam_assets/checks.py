@@ -4,34 +4,21 @@ Rules that a model depends on block: a day that breaks one produces no validated
 """
 
 from collections.abc import Iterator
-from types import FunctionType
-from typing import Any, cast
+from typing import Any
 
 import dagster as dg
 import pandas as pd
 
 from spam_assets.engine.transient_faults import retry_transient_faults
-from spam_assets.mail.blocking_rules import BLOCKING_RULES, Rule, judge_day
-from spam_assets.mail.warning_rules import WARNING_RULES, TrailingRule, warn_about_day
+from spam_assets.mail.blocking_rules import BLOCKING_RULES, judge_day
+from spam_assets.mail.warning_rules import WARNING_RULES, warn_about_day
 from spam_assets.partitions import DAYS
 from spam_assets.resources import MailHistory
-
-
-def build_spec(rule: Rule | TrailingRule, *, blocking: bool) -> dg.AssetCheckSpec:
-    """Return the check that a rule is: its name, and its promise, the first paragraph of its docstring."""
-    function = cast("FunctionType", rule)
-    return dg.AssetCheckSpec(
-        function.__name__,
-        asset="raw_mail",
-        description=" ".join((function.__doc__ or "").split("\n\n")[0].split()),
-        blocking=blocking,
-        partitions_def=DAYS,
-    )
-
+from spam_assets.views.check_results import build_spec, describe_verdict
 
 SPECS = [
-    *(build_spec(rule, blocking=True) for rule in BLOCKING_RULES),
-    *(build_spec(rule, blocking=False) for rule in WARNING_RULES),
+    *(build_spec(rule, "raw_mail", blocking=True) for rule in BLOCKING_RULES),
+    *(build_spec(rule, "raw_mail") for rule in WARNING_RULES),
 ]
 
 
@@ -48,15 +35,7 @@ def raw_mail_quality(
         (dg.AssetCheckSeverity.ERROR, judge_day(raw_mail, day)),
         (dg.AssetCheckSeverity.WARN, warn_about_day(raw_mail, day, mail_history.days_before(day))),
     ):
-        for verdict in verdicts:
-            yield dg.AssetCheckResult(
-                asset_key="raw_mail",  # unsaid, Dagster looks the day's materialization up once more for each check
-                check_name=verdict.rule,
-                passed=verdict.passed,
-                severity=severity,
-                description=verdict.sentence,
-                metadata=dict(verdict.figures),
-            )
+        yield from (describe_verdict(verdict, "raw_mail", severity) for verdict in verdicts)
 
 
 @dg.asset_check(

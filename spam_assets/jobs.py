@@ -11,7 +11,7 @@ RETRIES_AFTER_A_CRASH = {MAX_RETRIES_TAG: "2", RETRY_STRATEGY_TAG: "ALL_STEPS"}
 
 train_job = dg.define_asset_job(
     "train_job",
-    selection=dg.AssetSelection.all(),
+    selection=dg.AssetSelection.all() - dg.AssetSelection.assets("scored_mail"),
     description="One day, or a range of days, from the landing zone to the registered model, with all checks.",
 )
 mail_job = dg.define_asset_job(
@@ -19,6 +19,12 @@ mail_job = dg.define_asset_job(
     selection=dg.AssetSelection.assets("raw_mail", "validated_mail", "mail_features", "champion_report"),
     tags=RETRIES_AFTER_A_CRASH,
     description="New mail: landed, checked, featurized, and scored by the champion. Trains nothing.",
+)
+score_job = dg.define_asset_job(
+    "score_job",
+    selection=dg.AssetSelection.assets("scored_mail"),
+    tags=RETRIES_AFTER_A_CRASH,
+    description="Mail without labels: checked, and scored by the champion and the challenger.",
 )
 gate_job = dg.define_asset_job(
     "gate_job",

@@ -11,18 +11,24 @@ import dagster as dg
 from upath import UPath
 
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
+from spam_assets.io_managers.daily_files import StorageError
 from spam_assets.io_managers.json_reports import ReportIOManager
 from spam_assets.io_managers.npz_models import ModelIOManager
 from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import build_mlflow_resource
 from spam_assets.settings import Settings
-from spam_assets.windows import TrainingWindows
+from spam_assets.windows import TrainingWindows, first_day_of_window
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
     from spam_assets.landing.excluded_days import ExcludedDays
+    from spam_assets.learning.card_mail import CardDay
+    from spam_assets.learning.features import MailFeatures
+    from spam_assets.learning.reporting import DayReport
     from spam_assets.mail.day_summary import DaySummary
 
 
@@ -32,12 +38,38 @@ class MailHistory:
 
     frames: FrameIOManager
     excluded_days: "ExcludedDays | None" = None
+    _card_days: "dict[str, tuple[float, CardDay | None]]" = field(default_factory=dict, repr=False)
     _summaries: "dict[str, tuple[float, DaySummary]]" = field(default_factory=dict, repr=False)
     """By day, with the time its file was written: a range of days would otherwise read each file four weeks long."""
 
     def last_raw_mail(self, day: str) -> "pd.DataFrame | None":
         """Return what raw_mail of a day was when the day last ran, if it ever did."""
         return self.frames.load_day("raw_mail", day) if self.frames.has_day("raw_mail", day) else None
+
+    def describe_days(self, features: "Mapping[str, MailFeatures]", days: "Sequence[str]") -> "dict[str, CardDay]":
+        """Return what a model card has to know of days, as far as their validated mail is stored.
+
+        Args:
+            features: Of each day, as the model saw it.
+            days: Which days; others are forgotten.
+        """
+        from spam_assets.learning.card_mail import CARD_COLUMNS, describe_card_day
+        from spam_assets.learning.held_out import HELD_OUT_SHARE
+
+        known = {}
+        for day in sorted(set(days) & set(self.frames.stored_days("validated_mail"))):
+            written = self.frames.path_of("validated_mail", day).stat().st_mtime
+            kept = self._card_days.get(day)
+            if kept is None or kept[0] != written:
+                try:
+                    mail = self.frames.load_columns("validated_mail", day, list(CARD_COLUMNS))
+                except StorageError:  # the model did not need it, so the card does without, and says so
+                    continue
+                kept = (written, describe_card_day(mail, features[day], HELD_OUT_SHARE))
+            known[day] = kept
+        self._card_days.clear()
+        self._card_days.update(known)
+        return {day: described for day, (_, described) in known.items() if described is not None}
 
     def days_before(self, day: str) -> "list[DaySummary]":
         """Return what is worth knowing of the newest validated days before `day`, oldest first, but no excluded one."""
@@ -54,6 +86,27 @@ class MailHistory:
                 mail = self.frames.load_columns("validated_mail", past, list(SUMMARY_COLUMNS))
                 known[past] = (written, summarize_day(mail, past))
         return [known[past][1] for past in earlier]
+
+
+@dataclass(frozen=True)
+class ReportHistory:
+    """The champion reports that earlier runs stored."""
+
+    reports: ReportIOManager
+    _known: "dict[str, tuple[float, DayReport]]" = field(default_factory=dict, repr=False)
+    """By day, with the time its file was written."""
+
+    def days_before(self, day: str, count: int) -> "dict[str, DayReport]":
+        """Return the reports of the calendar days before a day, so many at most, oldest first."""
+        first = first_day_of_window(day, count + 1)
+        found = {}
+        for past in self.reports.stored_days("champion_report"):
+            if first <= past < day:
+                written = self.reports.path_of("champion_report", past).stat().st_mtime
+                if past not in self._known or self._known[past][0] != written:
+                    self._known[past] = (written, self.reports.load_day("champion_report", past))
+                found[past] = self._known[past][1]
+        return found
 
 
 class Stores(NamedTuple):
@@ -85,6 +138,7 @@ def open_excluded_days(settings: Settings) -> "ExcludedDays":
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Return the resources by key."""
+    from spam_assets.landing.incoming import IncomingZone
     from spam_assets.landing.zone import LandingZone
 
     stores = open_stores(settings)
@@ -92,6 +146,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     excluded_days = open_excluded_days(settings)
     return {
         "landing_zone": dg.ResourceDefinition.hardcoded_resource(zone),
+        "incoming_zone": dg.ResourceDefinition.hardcoded_resource(
+            IncomingZone(settings.landing_url, settings.max_day_bytes)
+        ),
         "frames": dg.IOManagerDefinition.hardcoded_io_manager(stores.frames),
         "features": dg.IOManagerDefinition.hardcoded_io_manager(stores.features),
         "models": dg.IOManagerDefinition.hardcoded_io_manager(stores.models),
@@ -100,6 +157,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
             TrainingWindows(zone, stores.frames, stores.features, settings.window_days, excluded_days)
         ),
         "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(stores.frames, excluded_days)),
+        "report_history": dg.ResourceDefinition.hardcoded_resource(ReportHistory(stores.reports)),
         "mlflow": build_mlflow_resource(settings),
         "registry": dg.ResourceDefinition.hardcoded_resource(ModelRegistry(settings)),
     }

@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     vouched_days: str | None = None
     max_day_megabytes: int = Field(default=2048, ge=1)
     previews: bool = True
+    scores_csv: bool = False
     owner: str = "team:mail"
     experiment: str = "spam-classifier"
     mlflow_tracking_uri: SecretStr | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")

@@ -21,12 +21,14 @@ ALL_ASSETS = [
     assets.trained_model,
     assets.registered_model,
     assets.champion_report,
+    assets.scored_mail,
 ]
 
 
 def build_job(settings: Settings, selection: Sequence[str] | None = None) -> dg.JobDefinition:
     """The project's assets and checks with the resources of `settings`."""
-    chosen = dg.AssetSelection.assets(*selection) if selection else dg.AssetSelection.all()
+    everything = dg.AssetSelection.all() - dg.AssetSelection.assets("scored_mail")  # as train_job
+    chosen = dg.AssetSelection.assets(*selection) if selection else everything
     return dg.Definitions(
         assets=ALL_ASSETS,
         asset_checks=[raw_mail_quality, labels_agree_with_earlier_days],

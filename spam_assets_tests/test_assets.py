@@ -171,11 +171,12 @@ def test_a_window_with_too_little_of_a_class_is_skipped_with_the_reason(
     assert training_runs(settings) == []
 
 
-def test_each_training_date_of_a_run_has_its_own_finished_mlflow_run(
+def test_each_training_date_of_a_run_has_its_own_finished_mlflow_run_with_a_card(
     settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
     days = land_days(4)
     run = run_days(settings, instance, days[0], days[-1])
+    from mlflow.artifacts import load_text
 
     runs = training_runs(settings)
     trained = materialized(instance, "trained_model")
@@ -186,6 +187,15 @@ def test_each_training_date_of_a_run_has_its_own_finished_mlflow_run(
         assert found.data.params["training_date"] == found.info.run_name.removeprefix("train-")
         assert 0 <= found.data.metrics["held_out_false_positives"] <= found.data.metrics["held_out_messages"]
     assert all(0 <= found.data.metrics["daily_protocol_one_minus_roca_percent"] <= 100 for found in runs[:2])
+    for found in runs:
+        card = load_text(f"{found.info.artifact_uri}/model_card.md")
+        assert f"# Spam classifier trained for {found.data.params['training_date']}" in card
+        assert found.data.tags["data_version"] in card
+        assert "was not at hand" not in card
+        assert load_text(f"{found.info.artifact_uri}/calibration.svg").startswith("<svg")
+    shown = metadata_of(instance, "trained_model", days[-1]) | metadata_of(instance, "champion_report", days[-1])
+    for name in ("det", "model_card", "recall_of_60_days", "fpr_of_60_days", "champion_age_of_60_days"):
+        assert 0 < len(shown[name]) < 1000, "the UI shows longer Markdown behind a link"
 
 
 def test_a_model_that_is_asked_for_on_a_day_without_features_says_what_to_do(

@@ -127,18 +127,31 @@ def name_color(css: str) -> str:
 def test_days_materialized_by_clicks_show_their_checks_and_the_picture(dagster_dev: str, page: "Page") -> None:
     materialize_by_clicks(page, dagster_dev, f"[{day_text(0)}...{day_text(4)}]")
 
-    # The model of the last day: its picture is behind a link, because it is longer than a line.
+    # The model of the last day: a small picture and the card at once, the large picture behind a link.
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
         page.goto(f"{dagster_dev}/assets/trained_model?view=partitions&partition={day_text(4)}")
         page.wait_for_timeout(3 * SECONDS)
         if page.get_by_text("confusion_matrix").count():
             break
+    small = page.locator("img[alt='DET curve'][src^='data:image/svg+xml']")
+    small.wait_for()
+    assert small.evaluate("image => image.naturalWidth") == 180
+    page.get_by_text("spam missed (up) over ham lost (across)").wait_for()
+    page.get_by_text("of mail is learnt by no model").wait_for()
+    page.get_by_role("row", name=re.compile("^all [0-9]+ of [0-9]+ [0-9]+ of [0-9]+$")).wait_for()
     page.get_by_text("[Show Markdown]").first.click()
-    picture = page.locator("img[src^='data:image/svg+xml']").first
+    picture = page.locator("img[alt^='DET curve and']")
     picture.wait_for()
     assert picture.evaluate("image => image.naturalWidth") > 300
-    assert "DET" in (picture.get_attribute("alt") or "")
+
+    # The champion's last days, without a click.
+    page.goto(f"{dagster_dev}/assets/champion_report?view=partitions&partition={day_text(4)}")
+    for number, figure in enumerate(("recall_of_60_days", "fpr_of_60_days", "champion_age_of_60_days")):
+        page.get_by_text(figure).wait_for()
+        line = page.locator(f"img[alt*='on {day_text(4)}; the top is']").nth(number)
+        line.wait_for()
+        assert line.evaluate("image => image.naturalWidth") == 360
 
     # The bad day: failed check with its sentence; the good days have passed.
     page.goto(f"{dagster_dev}/assets/raw_mail?view=checks&checkName=labels_are_known")

@@ -8,6 +8,7 @@ from spam_assets_tests.conftest import PROJECT
 
 CONTRACT = {
     "champion_report": {"mail_features"},
+    "scored_mail": set(),
     "raw_mail": set(),
     "validated_mail": {"raw_mail"},
     "mail_features": {"validated_mail"},
@@ -55,6 +56,31 @@ def test_every_rule_that_guards_a_model_is_a_blocking_check() -> None:
     }
     assert len(specs) == 12
     assert not specs["labels_agree_with_earlier_days"].blocking  # the day is learnt by no model, whatever ran before
+
+
+def test_mail_without_labels_is_checked_by_the_rules_that_need_none() -> None:
+    from spam_assets.assets import scored_mail
+
+    assert {spec.name for spec in scored_mail.check_specs} == {
+        "frame_has_mail_schema",
+        "columns_are_present",
+        "message_ids_are_unique",
+        "dates_are_inside_partition",
+        "day_has_messages",
+    }
+
+
+def test_labelled_and_unlabelled_mail_have_jobs_of_their_own() -> None:
+    from spam_assets.definitions import defs
+
+    def selected(job: str) -> set[str]:
+        layer = defs.resolve_job_def(job).asset_layer
+        return {key.to_user_string() for key in layer.executable_asset_keys}
+
+    assert selected("score_job") == {"scored_mail"}
+    for job in ("train_job", "mail_job", "retrain_job", "gate_job"):
+        assert selected(job)
+        assert "scored_mail" not in selected(job)
 
 
 def test_definitions_load_in_a_fresh_process_without_a_warning_or_heavy_imports() -> None:

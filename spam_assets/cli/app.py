@@ -5,7 +5,20 @@ import sys
 
 import typer
 
-from spam_assets.cli import champion, classify, demo, exclusion, forget, labels, land, models, operate, replay, run
+from spam_assets.cli import (
+    champion,
+    classify,
+    demo,
+    exclusion,
+    forget,
+    labels,
+    land,
+    models,
+    operate,
+    replay,
+    run,
+    score,
+)
 from spam_assets.cli.console import STOPPED, err, escape_terminal, heed_interrupts
 from spam_assets.cli.error_messages import say_error
 
@@ -17,7 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(demo.commands)
 app.add_typer(land.land, name="land")
-for group in (replay, run, models, champion, classify, labels, exclusion, forget, operate):
+for group in (replay, run, score, models, champion, classify, labels, exclusion, forget, operate):
     app.add_typer(group.commands)
 
 

@@ -1,5 +1,6 @@
 """`spam-assets classify`: what the champion says of a file of mail, and why."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,10 +17,12 @@ commands = typer.Typer()
 def classify(
     file: Annotated[str, typer.Argument(help="An .eml, an mbox, a CSV, plain text; - reads standard input.")],
     explain: Annotated[bool, typer.Option("--explain", help="Also what speaks for and against it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a JSON object a message.")] = False,
 ) -> None:
     """Say whether mail is spam, by the champion."""
     from spam_assets.learning.explanation import describe_explanation, explain_mail
     from spam_assets.learning.serving import score_mail
+    from spam_assets.mail.columns import MESSAGE_ID, SUBJECT
     from spam_assets.mail.reading import read_mail
     from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 
@@ -41,6 +44,12 @@ def classify(
     verdicts = score_mail(model, mail)
     explanations = explain_mail(model, mail) if explain else iter(())
     for (_, message), (_, verdict) in zip(mail.iterrows(), verdicts.iterrows(), strict=True):
+        if as_json:
+            answer = {**message[[MESSAGE_ID, SUBJECT]].to_dict(), **verdict.to_dict()}
+            if explain:
+                answer["explanation"] = describe_explanation(next(explanations))[1:]
+            sys.stdout.write(f"{json.dumps(answer)}\n")
+            continue
         word = "[red]spam[/red]" if verdict["is_spam"] else "[green]ham[/green] "
         subject = escape_terminal(str(message["subject"] or ""), 90)
         out.print(f"{word} {verdict['spam_probability']:.4f}  {subject}", soft_wrap=True)

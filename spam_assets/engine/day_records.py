@@ -51,7 +51,7 @@ def record_nothing(context: dg.AssetExecutionContext, reason: str, source: str =
             )
         )
     for check in sorted(layer.asset_graph.asset_check_keys):
-        if check.asset_key in wanted:
+        if check.asset_key in wanted and check not in context.assets_def.check_keys:  # those are its own to give
             context.log_event(
                 dg.AssetCheckEvaluation(
                     check_name=check.name,

@@ -3,6 +3,7 @@
 - `zone`: a folder or bucket with one file a day: listing, reading and replacing a day.
 - `decoded_size`: what a file turns into, counted while it is decoded.
 - `parquet_columns`: columns of a Parquet file, piece by piece.
+- `incoming`: the zone's files of mail without labels.
 - `file_formats`: CSV, gzipped CSV, Parquet and JSON Lines: bytes <-> a day's frame.
 - `corrections`: labels that came later, beside a landing file.
 - `errors`: what can be wrong with any of it.

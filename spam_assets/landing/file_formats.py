@@ -50,7 +50,7 @@ def check_format(file_format: str) -> None:
 
 
 def read_table(
-    content: bytes, file_format: str, day: str, name: str, max_bytes: int = MAX_DAY_BYTES
+    content: bytes, file_format: str, day: str, name: str, max_bytes: int = MAX_DAY_BYTES, *, has_labels: bool = True
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read the bytes of a landing file.
 
@@ -60,6 +60,7 @@ def read_table(
         day: the partition, YYYY-MM-DD.
         name: what to call the file in errors.
         max_bytes: the most that its cells may be, decoded.
+        has_labels: whether the file must have the column `label`; otherwise it is not used, if it is there.
 
     Returns:
         The frame, see `LandedDay`, and notes.
@@ -72,13 +73,16 @@ def read_table(
         raise LandingError(f"{name} is empty; land the file again, a day without mail needs at least the header.")
     size = DecodedSize(name, max_bytes)
     if file_format == "parquet":
-        columns = _read_parquet(content, name, size)
+        columns = _read_parquet(content, name, size, has_labels=has_labels)
     elif file_format == "jsonl":
-        columns = _read_jsonl(content, name, size)
+        columns = _read_jsonl(content, name, size, has_labels=has_labels)
     else:
         content = decompress(content, name, max_bytes) if file_format == "csv.gz" else content
-        columns = _read_csv(content, name, size)
-    return build_landed_frame(columns, day, name)
+        columns = _read_csv(content, name, size, has_labels=has_labels)
+    if has_labels or columns.pop(LABEL, None) is None:
+        return build_landed_frame(columns, day, name)
+    frame, notes = build_landed_frame(columns, day, name)
+    return frame, (*notes, f"columns not used: {LABEL}")
 
 
 def build_landed_frame(
@@ -178,11 +182,11 @@ def _refuse_nul(lines: Iterable[str], name: str) -> Iterator[str]:
         yield line
 
 
-def _read_csv(content: bytes, name: str, size: DecodedSize) -> Columns:
+def _read_csv(content: bytes, name: str, size: DecodedSize, *, has_labels: bool) -> Columns:
     size.add(len(content))
     rows = read_csv_rows(io.StringIO(decode_utf8(content, name), newline=""), name)
     header = [cell.strip() for cell in next(rows, (1, []))[1]]
-    check_header(header, name)
+    check_header(header, name, has_labels=has_labels)
     kept: list[list[str]] = []
     for _, row in rows:
         size.add_row(len(row))
@@ -199,7 +203,7 @@ def arrange_csv_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> C
     }
 
 
-def _read_jsonl(content: bytes, name: str, size: DecodedSize) -> Columns:
+def _read_jsonl(content: bytes, name: str, size: DecodedSize, *, has_labels: bool) -> Columns:
     size.add(len(content))
     records: list[dict[str, Any]] = []
     header: dict[str, None] = {}
@@ -219,11 +223,11 @@ def _read_jsonl(content: bytes, name: str, size: DecodedSize) -> Columns:
         size.add_row(len(record))
         records.append(record)
         header.update(dict.fromkeys(record))
-    check_header(list(header), name)
+    check_header(list(header), name, has_labels=has_labels)
     return {column: [record.get(column) for record in records] for column in header}
 
 
-def _read_parquet(content: bytes, name: str, size: DecodedSize) -> Columns:
+def _read_parquet(content: bytes, name: str, size: DecodedSize, *, has_labels: bool) -> Columns:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -236,7 +240,7 @@ def _read_parquet(content: bytes, name: str, size: DecodedSize) -> Columns:
                 f"{name} holds {metadata.num_rows:,} rows of {size_bytes:,} bytes, more than a day may; split the day."
             )
         header = list(file.schema_arrow.names)
-        check_header(header, name)
+        check_header(header, name, has_labels=has_labels)
         columns: Columns = {column: [] for column in header}  # also what is not read, for the note about it
         for column in set(header) & {*MAIL_COLUMNS, TEXT}:
             columns[column] = decode_column(file, column, size, name)
@@ -246,21 +250,22 @@ def _read_parquet(content: bytes, name: str, size: DecodedSize) -> Columns:
     return columns
 
 
-def check_header(header: Sequence[str], name: str) -> None:
-    """Raise LandingError unless the columns are unique and hold `label` and one of `body`, `text`, `raw`."""
+def check_header(header: Sequence[str], name: str, *, has_labels: bool = True) -> None:
+    """Raise LandingError unless columns are unique and hold `label`, if so wanted, and one of `body`, `text`, `raw`."""
     repeated = [column for column, count in Counter(header).items() if count > 1]
     found = ", ".join(column[:40] for column in header[:20]) or "none"
     if repeated:
         raise LandingError(f"{name} has the column {repeated[0][:40]!r} twice; rename one and land the file again.")
-    if LABEL not in header or not {BODY, TEXT, RAW} & set(header):
-        missing = LABEL if LABEL not in header else f"one of {BODY}, {TEXT}, {RAW}"
+    lacks_label = has_labels and LABEL not in header
+    if lacks_label or not {BODY, TEXT, RAW} & set(header):
+        missing = LABEL if lacks_label else f"one of {BODY}, {TEXT}, {RAW}"
         raise LandingError(
-            f"{name} lacks the column {missing} (columns found: {found}); its header needs `label` and at "
-            "least one of `body`, `text` and `raw`."
+            f"{name} lacks the column {missing} (columns found: {found}); its header needs "
+            f"{'`label` and ' if has_labels else ''}at least one of `body`, `text` and `raw`."
         )
 
 
-def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
+def write_table(frame: pd.DataFrame, file_format: str, name: str, *, has_labels: bool = True) -> bytes:
     """Return the bytes of a landing file; the inverse of `read_table`. Equal frames give equal bytes.
 
     Raises:
@@ -273,7 +278,7 @@ def write_table(frame: pd.DataFrame, file_format: str, name: str) -> bytes:
         "jsonl": _write_jsonl,
         "parquet": _write_parquet,
     }
-    check_header([str(column) for column in frame.columns], name)
+    check_header([str(column) for column in frame.columns], name, has_labels=has_labels)
     columns: Columns = {}
     for column in (*MAIL_COLUMNS, TEXT):
         if column in frame.columns:

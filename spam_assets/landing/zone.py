@@ -1,6 +1,6 @@
 """The landing zone: a folder or bucket with one file a day, `training-{day}.csv` (or .csv.gz, .parquet, .jsonl).
 
-Beside it there may be `corrections-{day}.csv` with labels that came late.
+Beside it there may be `corrections-{day}.csv` with labels that came late. Mail without labels is `landing.incoming`'s.
 """
 
 import hashlib
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import IO, Any, Final
+from typing import IO, Any, ClassVar, Final
 
 import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
@@ -24,8 +24,7 @@ from spam_assets.landing.removal import IsMeant, remove_from_corrections, remove
 from spam_assets.mail.dates import is_day
 from spam_assets.urls import hide_credentials
 
-_FILE_NAME: Final = r"(?:training-(DAY)\.(?:csv|csv\.gz|parquet|jsonl)|corrections-(DAY)\.csv)"
-_ANY_FILE_NAME: Final = re.compile(_FILE_NAME.replace("DAY", "[0-9]{4}-[0-9]{2}-[0-9]{2}"))
+_ANY_DAY: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 MAX_CORRECTIONS_BYTES: Final = 64 * 1024**2
 """Of one file; a million corrections are about this much."""
 _READ_AT_ONCE_BYTES: Final = 16 * 1024**2
@@ -64,6 +63,11 @@ class LandingZone:
         max_day_bytes: the most that a day may be, stored and decoded; a day beyond it cannot be read.
     """
 
+    stem: ClassVar[str] = "training"
+    """What the name of a day's file begins with."""
+    has_labels: ClassVar[bool] = True
+    _file_name: ClassVar[str] = r"(?:training-(DAY)\.(?:csv|csv\.gz|parquet|jsonl)|corrections-(DAY)\.csv)"
+
     def __init__(self, url: str, max_day_bytes: int = MAX_DAY_BYTES) -> None:
         self.url = url
         self.max_day_bytes = max_day_bytes
@@ -78,7 +82,7 @@ class LandingZone:
         Raises:
             LandingError: the zone does not exist or cannot be reached.
         """
-        return self._list_files(_ANY_FILE_NAME)
+        return self._list_files(_ANY_DAY)
 
     def days(self) -> list[str]:
         """Return the days that have a training file, in order.
@@ -101,7 +105,7 @@ class LandingZone:
         training = select_training_files(files)
         if not training:
             raise LandingFileMissing(
-                f"{self._display()} has no file for {day}; land one as training-{day}.csv (or .csv.gz, "
+                f"{self._display()} has no file for {day}; land one as {self.stem}-{day}.csv (or .csv.gz, "
                 ".parquet, .jsonl)."
             )
         if len(training) > 1:
@@ -113,7 +117,9 @@ class LandingZone:
         shown = self._display(name)
         DecodedSize(shown, self.max_day_bytes).add(training[0].size_bytes)
         content = self._read_file(name)
-        frame, notes = read_table(content, name.partition(".")[2], day, shown, self.max_day_bytes)
+        frame, notes = read_table(
+            content, name.partition(".")[2], day, shown, self.max_day_bytes, has_labels=self.has_labels
+        )
         landed = LandedDay(frame, shown, len(content), hashlib.sha256(content).hexdigest(), notes)
         for file in files:
             if file not in training:
@@ -186,11 +192,8 @@ class LandingZone:
             LandingError: the frame does not fit the format, or the zone cannot be written.
         """
         _check_day(day)
-        name = f"training-{day}.{file_format}"
-        content = write_table(frame, file_format, self._display(name))
-        with self._reaching():
-            self._fs.makedirs(self._root, exist_ok=True)
-            replace_file(self._fs, f"{self._root}/{name}", content)
+        name = f"{self.stem}-{day}.{file_format}"
+        self._replace_file(name, write_table(frame, file_format, self._display(name), has_labels=self.has_labels))
         for other in select_training_files(self._list_day(day)):
             if other.name != name:
                 with self._reaching():
@@ -226,18 +229,24 @@ class LandingZone:
 
     def _list_day(self, day: str) -> tuple[LandedFile, ...]:
         # Only this day's files are asked for their details, which for ten thousand files takes most of the time.
-        return self._list_files(re.compile(_FILE_NAME.replace("DAY", _check_day(day)))).get(day, ())
+        return self._list_files(_check_day(day)).get(day, ())
 
-    def _list_files(self, names: re.Pattern[str]) -> dict[str, tuple[LandedFile, ...]]:
+    def _list_files(self, day_pattern: str) -> dict[str, tuple[LandedFile, ...]]:
+        names = re.compile(self._file_name.replace("DAY", day_pattern))
         with self._reaching():
             listed = list_folder(self._fs, self._root, names)
         files: dict[str, list[LandedFile]] = {}
         for file in listed:
             match = names.fullmatch(file.name)
-            day = (match[1] or match[2]) if match else ""
+            day = match[match.lastindex or 0] if match else ""
             if is_day(day):
                 files.setdefault(day, []).append(file)
         return {day: tuple(files[day]) for day in sorted(files) if select_training_files(files[day])}
+
+    def _replace_file(self, name: str, content: bytes) -> None:
+        with self._reaching():
+            self._fs.makedirs(self._root, exist_ok=True)
+            replace_file(self._fs, f"{self._root}/{name}", content)
 
     def _read_file(self, name: str) -> bytes:
         with self._reaching():
@@ -284,7 +293,7 @@ class LandingZone:
 
 def select_training_files(files: Iterable[LandedFile]) -> list[LandedFile]:
     """Return those of a day's files that hold its mail; the other one holds corrections. More than one is too many."""
-    return [file for file in files if file.name.startswith("training-")]
+    return [file for file in files if not file.name.startswith("corrections-")]
 
 
 def _check_day(day: str) -> str:

@@ -21,6 +21,7 @@ A table of mail:
 
 A day of mail:
 - `blocking_rules`: what a day must pass.
+- `incoming_rules`: what a day without labels must pass.
 - `warning_rules`: what is out of line with the trailing days.
 - `verdicts`: what a rule says.
 - `quarantine`: messages that are put aside.

@@ -1,6 +1,6 @@
 """The rules that a day of mail must pass before a model may learn from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import pandas as pd
@@ -12,6 +12,7 @@ from spam_assets.mail.verdicts import Verdict, fail_day, get_column, pass_day, p
 
 MAX_MISSING_PERCENT: Final = 5
 """Of a column; exactly this much passes."""
+NEEDED_COLUMNS: Final = tuple(name for name in MAIL_COLUMNS if name != RAW)
 
 MAX_EMPTY_BODIES_PERCENT: Final = 50
 """Of a day's messages; on the corpus's days it is 0.5 at most. A subject alone, or a lone attachment, is rare."""
@@ -62,14 +63,12 @@ def day_has_messages(frame: pd.DataFrame, day: str) -> Verdict:
     return fail_day("day_has_messages", day, "there are no messages", "land the day again with its mail", messages=0)
 
 
-def columns_are_present(frame: pd.DataFrame, day: str) -> Verdict:
+def columns_are_present(frame: pd.DataFrame, day: str, names: Sequence[str] = NEEDED_COLUMNS) -> Verdict:
     """No column but `raw`, which is optional, lacks more than 5 % of its values."""
     count = len(frame)
     figures: dict[str, int | float | str] = {"messages": count}
     faults = []
-    for name in MAIL_COLUMNS:
-        if name == RAW:
-            continue
+    for name in names:
         column = get_column(frame, name)
         if column is None:
             faults.append(f"column {name} is not there")

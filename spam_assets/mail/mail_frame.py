@@ -48,8 +48,8 @@ def build_mail_frame(columns: Mapping[str, Sequence[Any]], day: str, name: str) 
     quality rules count them.
 
     Args:
-        columns: cells by column, None or NaN where missing; `label` and one of `body`, `text`, `raw` are
-            there.
+        columns: cells by column, None or NaN where missing; one of `body`, `text`, `raw` is there. Without a column
+            `label` every label is missing.
         day: the partition, YYYY-MM-DD.
         name: what to call the file in errors.
 
@@ -60,7 +60,7 @@ def build_mail_frame(columns: Mapping[str, Sequence[Any]], day: str, name: str) 
         MailError: a cell of `raw` cannot be decoded.
     """
     notes: list[str] = []
-    count = len(columns[LABEL])
+    count = len(next(iter(columns.values())))
     ignored = [column for column in columns if column not in (*MAIL_COLUMNS, TEXT)]
     if TEXT in columns and BODY in columns:
         ignored.append(TEXT)
@@ -69,7 +69,7 @@ def build_mail_frame(columns: Mapping[str, Sequence[Any]], day: str, name: str) 
         notes.append(f"columns not used: {shown}{', ...' if len(ignored) > 10 else ''}")
 
     raws = [_decode_raw(cell, number, name) for number, cell in enumerate(columns.get(RAW, [None] * count), start=1)]
-    derived = [column for column in MAIL_COLUMNS if column not in columns]
+    derived = [column for column in MAIL_COLUMNS if column not in columns and column != LABEL]
     if TEXT in columns and BODY in derived:
         derived.remove(BODY)
     messages: list[Message | None] = [None] * count
@@ -102,7 +102,7 @@ def build_mail_frame(columns: Mapping[str, Sequence[Any]], day: str, name: str) 
         content_ids = derive_message_ids(data[SENDER], data[RECIPIENTS], data[SUBJECT], data[BODY], data[RAW])
         ids = list(make_ids_unique([(m and m.message_id) or i for m, i in zip(messages, content_ids, strict=True)]))
     data[MESSAGE_ID] = _to_object_array(ids)
-    data[LABEL] = _to_object_array([normalise_label(cell) for cell in columns[LABEL]])
+    data[LABEL] = _to_object_array([normalise_label(cell) for cell in columns.get(LABEL, [None] * count)])
     return pd.DataFrame({column: data[column] for column in MAIL_COLUMNS}), tuple(notes)
 
 

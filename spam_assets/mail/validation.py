@@ -42,6 +42,15 @@ def validate_day(frame: pd.DataFrame, day: str) -> pd.DataFrame:
     return validated
 
 
+def complete_incoming_mail(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the mail of a day without labels that passed `judge_incoming_day`: every row, in the order of the file.
+
+    What is missing is filled in as `select_valid_mail` does, so that a message has the id that it has once its label
+    comes; a body that is missing stays so, and scoring reads it from the raw message.
+    """
+    return _fill_gaps(frame)
+
+
 def select_valid_mail(frame: pd.DataFrame, day: str | None = None) -> pd.DataFrame:
     """Return the mail that models may learn from, of a day that passed `judge_day`.
 
@@ -61,7 +70,14 @@ def select_valid_mail(frame: pd.DataFrame, day: str | None = None) -> pd.DataFra
     if day is not None:
         put_aside = {message.row - 1 for message in find_quarantined(frame, day)}
         frame = frame.iloc[[row for row in range(len(frame)) if row not in put_aside]]
-    kept = frame.loc[frame[LABEL].notna() & frame[BODY].notna(), list(MAIL_COLUMNS)].copy()
+    kept = _fill_gaps(frame.loc[frame[LABEL].notna() & frame[BODY].notna(), list(MAIL_COLUMNS)])
+    kept[CONTENT_HASH] = hash_contents(kept)
+    return kept.sort_values([RECEIVED_AT, MESSAGE_ID], kind="stable", ignore_index=True)
+
+
+def _fill_gaps(mail: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy with senders, recipients, subjects, ids and dates where they are missing."""
+    kept = mail.copy()
     for name in (SENDER, RECIPIENTS, SUBJECT):
         kept[name] = _replace_missing(kept[name], [""] * len(kept))
     content_ids = derive_message_ids(*(kept[name].tolist() for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)))
@@ -70,8 +86,7 @@ def select_valid_mail(frame: pd.DataFrame, day: str | None = None) -> pd.DataFra
     first = kept[RECEIVED_AT].min()
     if not pd.isna(first):
         kept[RECEIVED_AT] = kept[RECEIVED_AT].fillna(first.normalize())
-    kept[CONTENT_HASH] = hash_contents(kept)
-    return kept.sort_values([RECEIVED_AT, MESSAGE_ID], kind="stable", ignore_index=True)
+    return kept
 
 
 def _replace_missing(column: "pd.Series[Any]", replacements: Sequence[str]) -> "pd.Series[Any]":

@@ -138,9 +138,9 @@ class TrainingMlFlow(MlFlow):
         data_version: str,
         settings: "TrainingSettings",
         window: Mapping[str, str],
-        picture: str,
+        texts: Mapping[str, str],
     ) -> None:
-        """Log a training to its open run: parameters, metrics, the window read, the picture and the model.
+        """Log a training to its open run: parameters, metrics, the window read, texts by file name, and the model.
 
         `data_version` is the model's; `window` maps each day that was read to its own.
         """
@@ -171,7 +171,8 @@ class TrainingMlFlow(MlFlow):
                 params=[Param(name, str(value)) for name, value in parameters.items()],
                 tags=[RunTag(DATA_VERSION, data_version)],
             )
-            client.log_text(run_id, picture, "evaluation.svg")
+            for name, text in texts.items():
+                client.log_text(run_id, text, name)
             client.log_dict(run_id, dict(window), WINDOW_FILE)
             storage, seconds = hide_credentials(self.settings.storage_url), time.monotonic() - self.opened_seconds
             record = build_record(day, model, data_version, settings, window, storage, seconds)

@@ -3,6 +3,7 @@
 | name | acts when | by default |
 |---|---|---|
 | `new_mail` | a file of the landing zone is new or changed | off |
+| `incoming_mail` | a file of mail without labels is new or changed | off |
 | `retraining` | a newer day was scored and the rule says so | off |
 | `train_daily` (schedule) | it is three o'clock, UTC | off |
 | `lost_days` | a network, a busy server or a lock failed a day of the two above | on |
@@ -11,12 +12,14 @@
 | `alert_failures` | a run failed | on with a channel |
 | `alerts` | there is a decision on a champion, missing mail, a landing problem | on with a channel |
 
-`SPAM_ASSETS_AUTOMATE=true` turns the first two on. They never fire for the same reason: `new_mail` makes everything
-up to the champion report and trains nothing, `retraining` trains and reads no landing zone.
+`SPAM_ASSETS_AUTOMATE=true` turns the first three on. They never fire for the same reason: `new_mail` makes everything
+up to the champion report and trains nothing, `incoming_mail` scores what has no labels, `retraining` trains and reads
+no landing zone.
 """
 
 from spam_assets.sensors.dead_runs import abandoned_mlflow_runs_sensor, dead_runs_sensor
 from spam_assets.sensors.failure_alerts import alert_failures_sensor
+from spam_assets.sensors.incoming_mail import incoming_mail_sensor
 from spam_assets.sensors.lost_days import lost_days_sensor
 from spam_assets.sensors.new_mail import new_mail_sensor
 from spam_assets.sensors.news_alerts import alerts_sensor
@@ -24,6 +27,7 @@ from spam_assets.sensors.retraining import retraining_sensor, train_daily_schedu
 
 SENSORS = [
     new_mail_sensor,
+    incoming_mail_sensor,
     retraining_sensor,
     lost_days_sensor,
     dead_runs_sensor,

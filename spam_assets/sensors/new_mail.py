@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from spam_assets.landing.index_store import IndexStore
     from spam_assets.landing.landing_index import LandingIndex
     from spam_assets.landing.watching import WatchPlan
+    from spam_assets.landing.zone import LandingZone
 
 DAYS_PER_RUN = 100
 SECONDS_FOR_READING = 20.0
@@ -37,13 +38,27 @@ SECONDS_FOR_READING = 20.0
 )
 def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """Run the days whose landing file is new or has new content, oldest first, each once."""
+    from spam_assets.landing.zone import LandingZone
+
+    return look_at_zone(context, LandingZone(SETTINGS.landing_url, SETTINGS.max_day_bytes), "raw_mail", "landing_index")
+
+
+def look_at_zone(
+    context: dg.SensorEvaluationContext, zone: "LandingZone", asset: str, index_folder: str
+) -> dg.SensorResult | dg.SkipReason:
+    """Request the days of a zone whose files are new or have new content.
+
+    Args:
+        context: of the sensor's tick.
+        zone: where files land.
+        asset: what is made of them.
+        index_folder: in the storage, for what is known of the zone.
+    """
     from spam_assets.landing.errors import LandingError
     from spam_assets.landing.index_store import IndexStore
     from spam_assets.landing.watching import watch_zone
-    from spam_assets.landing.zone import LandingZone
 
-    zone = LandingZone(SETTINGS.landing_url, SETTINGS.max_day_bytes)
-    store = IndexStore(f"{SETTINGS.storage_url.rstrip('/')}/landing_index")
+    store = IndexStore(f"{SETTINGS.storage_url.rstrip('/')}/{index_folder}")
     cursor = context.cursor or ""
     first, last = DAYS.get_first_partition_key() or "", DAYS.get_last_partition_key() or ""
     strays: set[str] = set()
@@ -55,7 +70,7 @@ def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
         return day not in strays
 
     try:
-        known = recall_index(store, cursor, context.instance)
+        known = recall_index(store, cursor, context.instance, asset)
         plan = watch_zone(
             zone,
             known,
@@ -75,7 +90,7 @@ def new_mail_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg
         cursor=new_cursor,
         asset_events=[
             dg.AssetObservation(
-                "raw_mail",
+                asset,
                 partition=day,
                 metadata={
                     "landing_file": "gone from the landing zone; what was made of it stays in use, until somebody runs "
@@ -93,7 +108,7 @@ def read_cursor(cursor: str) -> tuple[str, int]:
     return fingerprint, int(changes or 0)
 
 
-def recall_index(store: "IndexStore", cursor: str, instance: dg.DagsterInstance) -> "LandingIndex":
+def recall_index(store: "IndexStore", cursor: str, instance: dg.DagsterInstance, asset: str) -> "LandingIndex":
     """Return what was known when the cursor was set; without one, what days ran with, so that none runs again."""
     from spam_assets.landing.index_store import IndexMissing
     from spam_assets.landing.landing_index import LandingIndex
@@ -103,7 +118,7 @@ def recall_index(store: "IndexStore", cursor: str, instance: dg.DagsterInstance)
             return store.load(read_cursor(cursor)[0])
         except IndexMissing:
             pass  # someone cleared the storage; what ran is known to Dagster as well
-    records = read_day_records(instance, "raw_mail")
+    records = read_day_records(instance, asset)
     return LandingIndex.from_digests({day: record.source for day, record in records.items() if record.source})
 
 

@@ -21,6 +21,7 @@ from spam_assets.mail.columns import (
     SPAM,
     SUBJECT,
 )
+from spam_assets.views.sparklines import describe_last_days
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.label_suspects import SuspectLabel
     from spam_assets.learning.model import SpamModel
     from spam_assets.learning.reporting import DayReport
+    from spam_assets.learning.scored_mail import Expectation
     from spam_assets.learning.succession import Judged
     from spam_assets.mail.quarantine import QuarantinedMessage
     from spam_assets.registry.alias_changes import Standing
@@ -81,10 +83,7 @@ def describe_landed_day(landed: "LandedDay") -> dict[str, Any]:
     """Return where a day came from, and what it holds."""
     return {
         **describe_mail(landed.frame),
-        "landing_file": dg.MetadataValue.path(landed.path),
-        "landing_file_bytes": landed.size_bytes,
-        "landing_file_sha256": landed.sha256,
-        "notes": dg.MetadataValue.md(list_notes(landed.notes) or "none"),
+        **describe_landing_file(landed),
         **describe_corrections(landed.corrections),
     }
 
@@ -216,8 +215,10 @@ def describe_challenger(report: "DayReport", challenger: "RegisteredVersion") ->
     }
 
 
-def describe_report(report: "DayReport", champion: "RegisteredVersion") -> dict[str, Any]:
-    """Return a champion report's figures, which the UI plots over the days, and its score distribution."""
+def describe_report(
+    report: "DayReport", champion: "RegisteredVersion", earlier: "Mapping[str, DayReport] | None" = None
+) -> dict[str, Any]:
+    """Return a champion report's figures, those of the earlier days beside them, and its score distribution."""
     figures: dict[str, float] = {
         "recall": report.recall,
         "recall_low": report.recall_interval[0],
@@ -239,12 +240,51 @@ def describe_report(report: "DayReport", champion: "RegisteredVersion") -> dict[
     )
     return {
         "champion": f"version {champion.version}, trained for {champion.training_date}",
+        **describe_last_days({**(earlier or {}), report.day: report}, report.day),
         "messages": report.messages,
         "spam": report.spam,
         "missed_spam": report.false_negatives,
         "ham_called_spam": report.false_positives,
         **{name: value for name, value in figures.items() if not isnan(value)},
         "score_distribution": dg.MetadataValue.md(bars),
+    }
+
+
+def describe_scores(
+    landed: "LandedDay",
+    scores: "pd.DataFrame",
+    expectation: "Expectation",
+    champion: "RegisteredVersion",
+    challenger: "RegisteredVersion | None",
+    csv_file: str | None,
+) -> dict[str, Any]:
+    """Return where mail without labels came from, what was said of it, and what that lets one expect."""
+    described: dict[str, Any] = {
+        "dagster/partition_row_count": len(scores),
+        "champion": f"version {champion.version}, trained for {champion.training_date}",
+        "called_spam": expectation.called_spam,
+        "expected_spam": round(expectation.spam, 2),
+        "expected_spam_caught": round(expectation.caught_spam, 2),
+        "expected_ham_lost": round(expectation.lost_ham, 2),
+    }
+    if challenger is not None:
+        described |= {
+            "challenger": f"version {challenger.version}, trained for {challenger.training_date}",
+            "challenger_called_spam": int((scores["challenger_verdict"] == SPAM).sum()),
+            "challenger_disagrees": int((scores["challenger_verdict"] != scores["verdict"]).sum()),
+        }
+    if csv_file is not None:
+        described["scores_file"] = dg.MetadataValue.path(csv_file)
+    return {**described, **describe_landing_file(landed)}
+
+
+def describe_landing_file(landed: "LandedDay") -> dict[str, Any]:
+    """Return the file that a day was read from, and what is worth knowing of it."""
+    return {
+        "landing_file": dg.MetadataValue.path(landed.path),
+        "landing_file_bytes": landed.size_bytes,
+        "landing_file_sha256": landed.sha256,
+        "notes": dg.MetadataValue.md(list_notes(landed.notes) or "none"),
     }
 
 

@@ -1,5 +1,6 @@
 """`spam-assets` as a person uses it: landing, running, models and classifying, in one home folder for all of it."""
 
+import json
 import os
 import re
 import shutil
@@ -487,6 +488,28 @@ def test_classify_reads_standard_input(desk: Desk) -> None:
     done = desk.run("classify", "-", stdin=to_message(row))
     assert [(label, subject) for label, _, subject in verdicts(done)] == [("spam", row["subject"])]
     assert done.stderr == ""
+
+
+def test_classify_gives_programs_a_json_object_a_message_that_moves_no_cursor(call: Call, desk: Desk) -> None:
+    columns = {
+        "message_id": ["<1>", "<2>"],
+        "subject": ["hi\x1b[31m\n", "gr\u00fc\u00df"],
+        "body": ["winner prize", "meeting"],
+    }
+    pd.DataFrame(columns).to_csv(desk.folder / "odd.csv", index=False)
+    plain, explained = (call("classify", "odd.csv", "--json", *more) for more in ((), ("--explain",)))
+    answers = [json.loads(line) for line in plain.stdout.splitlines()]
+    assert [(answer["message_id"], answer["subject"]) for answer in answers] == [
+        ("<1>", "hi\x1b[31m\n"),
+        ("<2>", "gr\u00fc\u00df"),
+    ]
+    assert all(0 <= answer["spam_probability"] <= 1 and answer["is_spam"] in (True, False) for answer in answers)
+    assert plain.stdout.isascii()
+    assert "\x1b" not in plain.stdout
+    for answer, line in zip(answers, explained.stdout.splitlines(), strict=True):
+        found = json.loads(line)
+        assert found.pop("explanation")
+        assert found == answer
 
 
 def test_classify_shows_hostile_subjects_as_plain_text(call: Call, desk: Desk) -> None:

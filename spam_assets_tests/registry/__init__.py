@@ -21,7 +21,9 @@ def log(mlflow: TrainingMlFlow, day: str, model: SpamModel) -> str:
     version = fingerprint_model(model)
     with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run_id:
         window = dict.fromkeys(model.days, "v")
-        mlflow.log_training(run_id, day, model, version, TrainingSettings(), window, draw_evaluation(model, day))
+        mlflow.log_training(
+            run_id, day, model, version, TrainingSettings(), window, {"evaluation.svg": draw_evaluation(model, day)}
+        )
     return version
 
 

@@ -15,6 +15,7 @@ from spam_assets.sensors import (
     champion_decisions,
     dead_runs,
     failure_alerts,
+    incoming_mail,
     landing_problems,
     new_mail,
     news_alerts,
@@ -32,6 +33,7 @@ SUCCEEDED, FAILED = dg.DagsterEventType.RUN_SUCCESS, dg.DagsterEventType.RUN_FAI
 def use_settings(patch: pytest.MonkeyPatch, settings: Settings) -> None:
     for module in (
         new_mail,
+        incoming_mail,
         retraining,
         dead_runs,
         failure_alerts,

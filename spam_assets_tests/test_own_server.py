@@ -171,3 +171,22 @@ def test_user_and_password_may_stand_in_the_environment_and_a_wrong_one_is_told_
     assert len(done.stderr.strip().splitlines()) == 1
     assert "wrong-wrong" not in done.stdout + done.stderr
     assert not [path for path in desk.home.rglob("*") if path.is_file() and USER[1].encode() in path.read_bytes()]
+
+
+def test_with_a_postgresql_database_and_no_server_artifacts_are_in_the_home_and_the_password_is_not(
+    tmp_path: Path,
+) -> None:
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    days = [day_text(offset) for offset in range(2)]
+    for day in days:
+        make_mail(day).to_csv(landing / f"training-{day}.csv", index=False)
+    with serve_postgres() as database:
+        password = database.split(":")[2].partition("@")[0]
+        desk = set_desk(tmp_path, landing, days, MLFLOW_TRACKING_URI=database)
+        said = desk.command("backfill") + desk.command("verify") + desk.command("models", "--history")
+    assert "2 days run: 2 with a registered model, 0 failed" in said
+    assert len(list((desk.home / "mlartifacts").rglob("model.npz"))) == 2
+    assert not list(desk.folder.iterdir()), "nothing is left in the working directory"
+    assert password not in said
+    assert not [path for path in desk.home.rglob("*") if path.is_file() and password.encode() in path.read_bytes()]

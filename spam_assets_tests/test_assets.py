@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
+import pytest
 
 from spam_assets.engine.day_records import read_day_records
 from spam_assets.settings import Settings
@@ -328,3 +330,45 @@ def training_runs(settings: Settings) -> list:  # type: ignore[type-arg]
     client = MlflowClient(settings.tracking_uri)
     experiment = client.get_experiment_by_name(settings.experiment)
     return list(client.search_runs([experiment.experiment_id])) if experiment else []
+
+
+def test_one_hostile_message_is_put_aside_listed_and_learnt_by_nothing(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    day = day_text(0)
+    mail = make_mail(day)
+    forged = mail[:1].assign(message_id="<![x](http://evil.example)>", received_at="2038-01-19T03:14:07")
+    other = mail[1:2].assign(message_id=mail["message_id"][2], body="other words")
+    land_day(day, pd.concat([mail, forged, other]))
+
+    run = run_days(settings, instance, day, selection=["raw_mail", "validated_mail", "mail_features"])
+
+    assert run.is_success
+    _, features, _ = stores(settings)
+    ids = features.load_day("mail_features", day).message_ids.tolist()
+    assert len(ids) == len(mail) + 1
+    assert f"{mail['message_id'][2]}#2" in ids
+    assert not [message_id for message_id in ids if "evil" in message_id]
+    shown = metadata_of(instance, "raw_mail", day)
+    assert shown["quarantined"] == "1"
+    assert "| 41 | it was not received on the day |" in shown["quarantined_messages"]
+    assert "![x]" not in shown["quarantined_messages"]
+
+
+def test_without_previews_dagster_keeps_nothing_of_what_mail_says(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from spam_assets import assets
+
+    monkeypatch.setattr(assets, "SETTINGS", settings.model_copy(update={"previews": False}))
+    day = day_text(0)
+    mail = make_mail(day).assign(subject="zyxwv", body="zyxwv", message_id=[f"<zyxwv-{n}@x>" for n in range(40)])
+    mail.loc[0, "received_at"] = "2038-01-19T03:14:07"
+    land_day(day, mail)
+
+    run = run_days(settings, instance, day, selection=["raw_mail", "validated_mail"])
+
+    assert run.is_success
+    for asset in ("raw_mail", "validated_mail"):
+        assert metadata_of(instance, asset, day)["spam"]
+        assert "zyxwv" not in str(metadata_of(instance, asset, day))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from spam_assets.cli.console import CommandError, escape_terminal, out, parse_day
+from spam_assets.cli.console import CommandError, err, escape_terminal, out, parse_day
 from spam_assets.cli.open_home import open_instance, open_landing_zone
 
 commands = typer.Typer()
@@ -29,7 +29,11 @@ def forget(
 
         zone, stores = open_landing_zone(settings), open_stores(settings)
         searched = [day] if day else sorted({*zone.days(), *stores.frames.stored_days("raw_mail")})
-        found = list(find_days(zone, stores, name_message(message_id), searched))
+
+        def tell(sentence: str) -> None:
+            err.print(f"[yellow]note:[/yellow] {escape_terminal(sentence)}", soft_wrap=True)
+
+        found = list(find_days(zone, stores, name_message(message_id), searched, tell))
         if not found:
             where = day or f"any of {len(searched)} days"
             raise CommandError(f"no message of {where} has the id {message_id}; look it up in the landing file")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import dagster as dg
 
 from spam_assets.engine.event_texts import compact_databases, erase_texts
 from spam_assets.engine.run_days import run_days
-from spam_assets.io_managers.daily_files import write_day
+from spam_assets.io_managers.daily_files import StorageError, write_day
 from spam_assets.jobs import mail_job
 from spam_assets.landing.corrections import complete_ids
+from spam_assets.landing.errors import LandingError
 from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.columns import MESSAGE_ID
 from spam_assets.mail.verdicts import quote_cell
@@ -37,24 +39,55 @@ def _strip_id(message_id: str) -> str:
     return _ORDINAL.sub("", message_id.strip()).removeprefix("<").removesuffix(">")
 
 
-def find_days(zone: LandingZone, stores: Stores, is_meant: Callable[[str], bool], days: Sequence[str]) -> Iterator[str]:
+def find_days(
+    zone: LandingZone,
+    stores: Stores,
+    is_meant: Callable[[str], bool],
+    days: Sequence[str],
+    tell_unreadable: Callable[[str], None],
+) -> Iterator[str]:
     """Yield those of some days that hold the message, landed or stored.
 
+    Args:
+        zone: where mail lands.
+        stores: where it is stored.
+        is_meant: see `name_message`.
+        days: the days to search.
+        tell_unreadable: called with a sentence for each day of which not all can be read, so that nobody knows.
+
     Raises:
-        LandingError, StorageError: a day cannot be read, so nobody knows.
+        LandingError: the landing zone cannot be reached.
     """
     landed = set(zone.days())
     for day in days:
         ids: set[str] = set()
         if day in landed:
-            ids |= set(complete_ids(zone.read(day).frame)) | set(zone.read_corrections(day))
-        for asset in ("raw_mail", "validated_mail"):
-            if stores.frames.has_day(asset, day):
-                ids |= set(stores.frames.load_columns(asset, day, [MESSAGE_ID])[MESSAGE_ID].dropna())
-        if stores.features.has_day("mail_features", day):
-            ids |= set(stores.features.load_day("mail_features", day).message_ids.tolist())
-        if any(is_meant(str(message_id)) for message_id in ids):
+            ids |= _read_or_tell(partial(_read_landed_ids, zone, day), day, tell_unreadable)
+        ids |= _read_or_tell(partial(_read_stored_ids, stores, day), day, tell_unreadable)
+        if any(is_meant(message_id) for message_id in ids):
             yield day
+
+
+def _read_or_tell(read: Callable[[], set[str]], day: str, tell_unreadable: Callable[[str], None]) -> set[str]:
+    try:
+        return read()
+    except (LandingError, StorageError) as error:
+        tell_unreadable(f"{day} cannot be searched: {getattr(error, 'description', None) or error}")
+        return set()
+
+
+def _read_landed_ids(zone: LandingZone, day: str) -> set[str]:
+    return {*complete_ids(zone.read(day).frame), *zone.read_corrections(day)}
+
+
+def _read_stored_ids(stores: Stores, day: str) -> set[str]:
+    ids: set[str] = set()
+    for asset in ("raw_mail", "validated_mail"):
+        if stores.frames.has_day(asset, day):
+            ids |= set(stores.frames.load_columns(asset, day, [MESSAGE_ID])[MESSAGE_ID].dropna().astype(str))
+    if stores.features.has_day("mail_features", day):
+        ids |= set(stores.features.load_day("mail_features", day).message_ids.tolist())
+    return ids
 
 
 def forget_message(

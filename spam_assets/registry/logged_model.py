@@ -44,7 +44,7 @@ def copy_serving_code(folder: Path) -> Path:
     for file in find_serving_files():
         copy = package / file.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
+        shutil.copyfile(file, copy)  # not its mode: a home folder is its owner's alone
     return package
 
 

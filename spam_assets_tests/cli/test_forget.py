@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from spam_assets.cli.forgetting import name_message
+from spam_assets.cli.forgetting import find_days, name_message
 from spam_assets.landing.corrections import write_corrections
+from spam_assets.landing.zone import LandingZone
 from spam_assets.resources import open_stores
+from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail
 from spam_assets_tests.homes import Home
 
@@ -77,3 +79,18 @@ def test_a_forgotten_message_is_nowhere_in_the_home_folder(home: Home) -> None:
     later = home.run("backfill")
     assert later.returncode == 0
     assert "2 days run: 2 with a registered model" in later.stdout
+
+
+def test_a_day_that_cannot_be_read_is_told_and_the_others_are_searched(settings: Settings, landing: Path) -> None:
+    for offset in (0, 2):
+        make_mail(day_text(offset)).assign(message_id=ID).to_csv(
+            landing / f"training-{day_text(offset)}.csv", index=False
+        )
+    (landing / f"training-{day_text(1)}.csv").write_bytes(b"")
+    days = [day_text(offset) for offset in range(3)]
+    told: list[str] = []
+    zone = LandingZone(str(landing))
+    assert list(find_days(zone, open_stores(settings), name_message(ID), days, told.append)) == [days[0], days[2]]
+    assert len(told) == 1
+    assert told[0].startswith(f"{days[1]} cannot be searched: ")
+    assert "is empty" in told[0]

@@ -44,6 +44,7 @@ from spam_assets.views.metadata import (
     describe_removed_day,
     describe_report,
     describe_verdicts,
+    describe_window,
     describe_words,
 )
 from spam_assets.windows import TrainingWindows
@@ -177,28 +178,29 @@ def trained_model(
 
     day = context.partition_key
     window = training_windows.ending(day)
-    versions = window.data_versions()
-    source = fingerprint_training(versions, SETTINGS)
     settings = TrainingSettings(
         target_fpr=SETTINGS.target_fpr, held_out_share=HELD_OUT_SHARE, vouched_days=SETTINGS.vouched
     )
     try:
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
             model = train_model(window, settings)
+            versions = window.data_versions()
             version = fingerprint_model(model)
             picture = draw_evaluation(model, day)
             mlflow.log_training(run, day, model, version, settings, versions, picture)
     except NotEnoughMailError as too_little:
+        source = fingerprint_training(window.data_versions(), SETTINGS)
         record_nothing(context, f"no model for {day}: {too_little}", source)
         return
     yield dg.MaterializeResult(
         value=model,
         metadata={
             **describe_model(model, list(window), picture),
+            **describe_window(window.landed_days, window.left_out),
             "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
             "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
         },
-        tags={SOURCE_TAG: source},
+        tags={SOURCE_TAG: fingerprint_training(versions, SETTINGS)},
         data_version=dg.DataVersion(version),
     )
 

@@ -4,8 +4,7 @@ It holds the features that are stored, and those of days that landed and were no
 does not depend on which days happened to run before it.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
@@ -24,6 +23,12 @@ def first_day_of_window(last_day: str, window_days: int) -> str:
     return (date.fromisoformat(last_day) - timedelta(days=window_days - 1)).isoformat()
 
 
+class WindowChangedError(StorageError):
+    """A stored day was replaced while it was in use."""
+
+    passes_by_itself = True
+
+
 class WindowOfDays(Mapping[str, "MailFeatures"]):
     """The days of a window, oldest first; a stored day is read when it is asked for.
 
@@ -34,6 +39,8 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         asset: The asset whose days they are.
         stored_days: The days to read from there.
         computed: Days that are not stored, with their features.
+        landed_days: Those of them that were taken straight from the landing zone.
+        left_out: Days that the window should hold and does not, each with the reason.
     """
 
     def __init__(
@@ -42,18 +49,25 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         asset: str,
         stored_days: list[str],
         computed: "Mapping[str, MailFeatures] | None" = None,
+        landed_days: Sequence[str] = (),
+        left_out: Mapping[str, str] | None = None,
     ) -> None:
         self._features = features
         self._asset = asset
         self._computed = computed or {}
         self._days = sorted({*stored_days, *self._computed})
+        self._versions_read: dict[str, str] = {}
+        self.landed_days = tuple(landed_days)
+        self.left_out = dict(left_out or {})
 
     def __getitem__(self, day: str) -> "MailFeatures":
         if day in self._computed:
             return self._computed[day]
         if day not in self._days:
             raise KeyError(day)
-        stored: MailFeatures = self._features.load_day(self._asset, day)
+        stored, version = self._features.load_with_version(self._asset, day)
+        if self._versions_read.setdefault(day, version) != version:
+            raise WindowChangedError(f"{self._asset} of {day} was made anew while a model learnt it; run the day again")
         return stored
 
     def __iter__(self) -> Iterator[str]:
@@ -63,11 +77,11 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         return len(self._days)
 
     def data_versions(self) -> dict[str, str]:
-        """Return the data version of each day."""
+        """Return the data version of each day: of what was read, or of what would be read now if it was not yet."""
         return {
             day: self._features.fingerprint(self._computed[day])
             if day in self._computed
-            else self._features.read_data_version(self._features.path_of(self._asset, day))
+            else self._versions_read.get(day) or self._features.load_with_version(self._asset, day)[1]
             for day in self._days
         }
 
@@ -89,13 +103,13 @@ class TrainingWindows:
     window_days: int
 
     def ending(self, last_day: str) -> WindowOfDays:
-        """Return the window that ends with a day. Days whose mail breaks a rule stay out.
+        """Return the window that ends with a day. Days whose mail breaks a rule, or cannot be read, stay out.
 
         Raises:
             StorageError: the features of the last day itself are not stored.
-            LandingError: the landing zone cannot be reached, so nobody knows what the window should hold.
+            LandingZoneError: the landing zone fails, so nobody knows what the window should hold.
         """
-        from spam_assets.landing.errors import LandingError
+        from spam_assets.landing.errors import LandingError, LandingZoneError
         from spam_assets.learning.features import featurize_mail
         from spam_assets.mail.validation import QualityError, validate_day
 
@@ -114,13 +128,19 @@ class TrainingWindows:
                 "(a day whose mail breaks a rule never gets there)"
             )
         landed = [day for day in self.zone.days() if first_day <= day <= last_day]
-        computed = {}
+        computed: dict[str, MailFeatures] = {}
+        left_out: dict[str, str] = {}
         for day in sorted({*landed, *validated, *raw} - set(stored)):
             if day in validated:
                 computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
                 continue
             # A day that has raw mail only was refused, or another process is about to validate it.
-            with suppress(LandingError, QualityError):
+            try:
                 mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).frame
                 computed[day] = featurize_mail(validate_day(mail, day))
-        return WindowOfDays(self.features, "mail_features", stored, computed)
+            except LandingZoneError:
+                raise
+            except (LandingError, QualityError) as refused:
+                left_out[day] = str(refused)
+        from_zone = [day for day in computed if day not in validated and day not in raw]
+        return WindowOfDays(self.features, "mail_features", stored, computed, from_zone, left_out)

@@ -64,6 +64,12 @@ class FeaturesIOManager(DailyFileIOManager):
     def from_path(self, path: UPath) -> "MailFeatures":
         return self._open(path)[0]
 
+    def load_with_version(self, asset: str, day: str) -> "tuple[MailFeatures, str]":
+        """Read one day of an asset and the data version of just what was read; raises as `load_day` does."""
+        path = self.path_of(asset, day)
+        with self._telling_what_to_do(asset, day, path):
+            return self._open(path)
+
     def _open(self, path: UPath) -> "tuple[MailFeatures, str]":
         """Return a stored day and its data version."""
         import pyarrow as pa

@@ -1,7 +1,7 @@
 """What people look at in the Dagster UI: previews, shares, tables and pictures, as Dagster metadata."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -143,6 +143,14 @@ def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> d
         "window_days": len(window),
         "window_first_day": window[0],
         "window_last_day": window[-1],
+    }
+
+
+def describe_window(landed_days: "Sequence[str]", left_out: "Mapping[str, str]") -> dict[str, Any]:
+    """Return what is unusual about the window of a model: days read from the landing zone, days that it lacks."""
+    return {
+        "days_from_landing_zone": ", ".join(landed_days) or "none",
+        "days_left_out": "\n".join(f"{day}: {reason}" for day, reason in left_out.items()) or "none",
     }
 
 

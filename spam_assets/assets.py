@@ -213,14 +213,13 @@ def trained_model(
 
     day = context.partition_key
     window = training_windows.ending(day, partial(_record_features, context))
-    versions = window.data_versions()
-    source = fingerprint_training(versions, SETTINGS)
     settings = TrainingSettings(
         target_fpr=SETTINGS.target_fpr, held_out_share=HELD_OUT_SHARE, vouched_days=SETTINGS.vouched
     )
     try:
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
             model = train_model(window, settings)
+            versions = window.data_versions()
             version = fingerprint_model(model)
             card = build_card(day, model, list(window), mail_history.describe_days(window, model.progressive.days))
             picture = draw_evaluation(model, day)
@@ -232,16 +231,17 @@ def trained_model(
                     {
                         **describe_card(card, model),
                         **describe_model(model, list(window), picture),
-                        **describe_window(window.excluded, window.without_file),
+                        **describe_window(window),
                         "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
                         "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
                     },
                     previews=SETTINGS.previews,
                 ),
-                tags={SOURCE_TAG: source},
+                tags={SOURCE_TAG: fingerprint_training(versions, SETTINGS)},
                 data_version=dg.DataVersion(version),
             )
     except NotEnoughMailError as too_little:
+        source = fingerprint_training(window.data_versions(), SETTINGS)
         record_nothing(context, f"no model for {day}: {too_little}", source)
 
 

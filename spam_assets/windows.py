@@ -4,8 +4,7 @@ It holds the features that are stored, and those of days that landed and were no
 does not depend on which days happened to run before it. Days that a person excluded are in no window.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -32,6 +31,12 @@ def first_day_of_window(last_day: str, window_days: int) -> str:
     return (date.fromisoformat(last_day) - timedelta(days=window_days - 1)).isoformat()
 
 
+class WindowChangedError(StorageError):
+    """A stored day was replaced while it was in use."""
+
+    passes_by_itself = True
+
+
 class WindowOfDays(Mapping[str, "MailFeatures"]):
     """The days of a window, oldest first; a stored day is read when it is asked for.
 
@@ -44,6 +49,8 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         computed: Days that are not stored, with their features.
         excluded: Days that it would hold had nobody excluded them, with the reason.
         without_file: Days that it holds though their file is gone from the landing zone.
+        landed_days: Those of the computed ones that were taken straight from the landing zone.
+        left_out: Days that it should hold and does not, each with the reason.
         make_again: Makes the features of a day again whose stored ones are of another version of the code; None: such
             a day is an error.
     """
@@ -55,16 +62,21 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         stored_days: list[str],
         computed: "Mapping[str, MailFeatures] | None" = None,
         excluded: Mapping[str, str] | None = None,
-        without_file: tuple[str, ...] = (),
+        without_file: Sequence[str] = (),
+        landed_days: Sequence[str] = (),
+        left_out: Mapping[str, str] | None = None,
         make_again: "Callable[[str], MailFeatures] | None" = None,
     ) -> None:
         self.excluded = dict(excluded or {})
-        self.without_file = without_file
+        self.without_file = tuple(without_file)
         self._features = features
         self._asset = asset
         self._computed = computed or {}
         self._make_again = make_again
         self._days = sorted({*stored_days, *self._computed})
+        self._versions_read: dict[str, str] = {}
+        self.landed_days = tuple(landed_days)
+        self.left_out = dict(left_out or {})
 
     def __getitem__(self, day: str) -> "MailFeatures":
         if day in self._computed:
@@ -72,12 +84,15 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         if day not in self._days:
             raise KeyError(day)
         try:
-            stored: MailFeatures = self._features.load_day(self._asset, day)
+            stored = self._features.load_with_version(self._asset, day)
         except OutdatedFileError:
             if self._make_again is None:
                 raise
             return self._make_again(day)
-        return stored
+        version = stored.data_version
+        if self._versions_read.setdefault(day, version) != version:
+            raise WindowChangedError(f"{self._asset} of {day} was made anew while a model learnt it; run the day again")
+        return stored.features
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._days)
@@ -86,12 +101,14 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         return len(self._days)
 
     def data_versions(self) -> dict[str, str]:
-        """Return the data version of each day."""
+        """Return the data version of each day: of what was read, or of what would be read now if it was not yet."""
         return {day: self._find_version(day) for day in self._days}
 
     def _find_version(self, day: str) -> str:
         if day in self._computed:
             return self._features.fingerprint(self._computed[day])
+        if day in self._versions_read:
+            return self._versions_read[day]
         try:
             return self._features.data_version_of(self._asset, day)
         except OutdatedFileError:
@@ -134,9 +151,9 @@ class TrainingWindows:
 
         Raises:
             StorageError: the features of the last day itself are not stored.
-            LandingError: the landing zone cannot be reached, so nobody knows what the window should hold.
+            LandingZoneError: the landing zone fails, so nobody knows what the window should hold.
         """
-        from spam_assets.landing.errors import LandingError
+        from spam_assets.landing.errors import LandingError, LandingZoneError
         from spam_assets.learning.features import featurize_mail
         from spam_assets.mail.validation import QualityError, validate_day
 
@@ -158,18 +175,31 @@ class TrainingWindows:
         known = {*landed, *validated, *raw, *stored}
         excluded = {day: reason for day, reason in self.find_reasons().items() if day in known}
         stored = [day for day in stored if day not in excluded]
-        computed = {}
+        computed: dict[str, MailFeatures] = {}
+        left_out: dict[str, str] = {}
         for day in sorted({*landed, *validated, *raw} - set(stored) - set(excluded)):
             if day in validated:
                 computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
                 continue
             # A day that has raw mail only was refused, or another process is about to validate it.
-            with suppress(LandingError, QualityError):
+            try:
                 mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).frame
                 computed[day] = featurize_mail(validate_day(mail, day))
-        without_file = tuple(day for day in stored if day not in landed)
-        make_again = partial(self._make_again, made_again)
-        return WindowOfDays(self.features, "mail_features", stored, computed, excluded, without_file, make_again)
+            except LandingZoneError:
+                raise
+            except (LandingError, QualityError) as refused:
+                left_out[day] = str(refused)
+        return WindowOfDays(
+            self.features,
+            "mail_features",
+            stored,
+            computed,
+            excluded=excluded,
+            without_file=[day for day in stored if day not in landed],
+            landed_days=[day for day in computed if day not in validated and day not in raw],
+            left_out=left_out,
+            make_again=partial(self._make_again, made_again),
+        )
 
     def load_day(self, day: str, made_again: MadeAgain | None = None) -> "MailFeatures":
         """Return the features of a stored day, made again where they are of another version of the code.

@@ -83,6 +83,9 @@ def test_a_bad_day_in_the_middle_fails_alone_and_no_window_reads_it(
     assert "label" in (evaluation.description or "")
     assert "6.0% missing" in (evaluation.description or "")
     assert window_of(settings, days[-1]) == good
+    shown = metadata_of(instance, "trained_model", days[-1])
+    assert shown["days_from_landing_zone"] == "none"
+    assert shown["days_left_out"].startswith(f"{days[2]}: ")
 
 
 def test_a_bad_day_stays_out_of_later_runs_that_select_only_what_follows(

@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from upath import UPath
 
+from spam_assets.engine.transient_faults import is_transient
 from spam_assets.io_managers import arrow_features
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import OutdatedFileError, StorageError, write_day
 from spam_assets.io_managers.parquet_frames import FrameIOManager
+from spam_assets.landing.errors import LandingZoneError
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import MailFeatures, SparseRows, featurize_mail
-from spam_assets.windows import TrainingWindows, WindowOfDays
+from spam_assets.windows import TrainingWindows, WindowChangedError, WindowOfDays
 from spam_assets_tests.conftest import day_text, make_mail
 
 ASSET = "mail_features"
@@ -72,6 +74,9 @@ def test_the_window_of_a_date_is_whole_whatever_ran_before_it(
     window = windows.ending(day_text(5))
 
     assert list(window) == [day_text(offset) for offset in (1, 2, 3, 5)]  # 0 is too old, 4 breaks a rule
+    assert window.landed_days == (day_text(1), day_text(3))
+    assert list(window.left_out) == [day_text(4)]
+    assert "neither ham nor spam" in window.left_out[day_text(4)]
     assert window.data_versions()[day_text(1)] == manager.fingerprint(features[1])
 
 
@@ -158,3 +163,34 @@ def test_files_of_before_versions_were_stored_hold_the_first_one(
     monkeypatch.setattr(arrow_features, "FEATURES_VERSION", "2")
     with pytest.raises(OutdatedFileError, match="its features are of version 1, this code makes version 2"):
         manager.load_day(ASSET, day_text(0))
+
+
+def test_a_landing_file_that_cannot_be_read_is_left_out_and_named_but_a_zone_that_fails_is_a_failure(
+    tmp_path: Path, manager: FeaturesIOManager, zone: LandingZone, landing: Path
+) -> None:
+    store(manager, 1, land_features(zone, 1))
+    damaged = landing / f"training-{day_text(0)}.csv"
+    damaged.write_text("text,label\nhello,ham,too many\n")
+    windows = TrainingWindows(zone, FrameIOManager(UPath(tmp_path)), manager, window_days=5)
+    window = windows.ending(day_text(1))
+    assert list(window) == [day_text(1)]
+    assert damaged.name in window.left_out[day_text(0)]
+
+    damaged.unlink()
+    damaged.mkdir()  # listed, but what leads to it fails
+    with pytest.raises(LandingZoneError, match="cannot be used"):
+        windows.ending(day_text(1))
+
+
+def test_a_window_records_the_versions_that_were_read_and_notices_a_day_that_changes_meanwhile(
+    manager: FeaturesIOManager, zone: LandingZone
+) -> None:
+    old, new = land_features(zone, 0), featurize_mail(make_mail(day_text(0), seed=1))
+    store(manager, 0, old)
+    window = WindowOfDays(manager, ASSET, [day_text(0)])
+    assert len(window[day_text(0)]) == len(old)
+    store(manager, 0, new)
+    assert window.data_versions() == {day_text(0): manager.fingerprint(old)}
+    with pytest.raises(WindowChangedError, match="made anew while a model learnt it") as changed:
+        window[day_text(0)]
+    assert is_transient(changed.value)

@@ -23,8 +23,13 @@ _SERVER_ERRORS = range(500, 600)
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Return whether an error, or one that it comes from, is a fault that passes by itself."""
+    """Return whether an error, or one that it comes from, is a fault that passes by itself.
+
+    Errors of ours that are such faults have an attribute `passes_by_itself`.
+    """
     while error is not None:
+        if getattr(error, "passes_by_itself", False):
+            return True
         if isinstance(error, (ConnectionError, TimeoutError)) or _is_answer_of_a_busy_server(error):
             return True
         if any(_NAMES_OF_NETWORK_ERRORS.search(cls.__name__) for cls in type(error).__mro__):

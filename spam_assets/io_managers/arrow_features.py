@@ -83,6 +83,12 @@ class FeaturesIOManager(DailyFileIOManager):
     def from_path(self, path: UPath) -> "MailFeatures":
         return self._open_current(path).features
 
+    def load_with_version(self, asset: str, day: str) -> StoredFeatures:
+        """Read one day of an asset and the data version of just what was read; raises as `load_day` does."""
+        path = self.path_of(asset, day)
+        with self._telling_what_to_do(asset, day, path):
+            return self._open_current(path)
+
     def _open_current(self, path: UPath) -> StoredFeatures:
         stored = self.open_any_version(path)
         if stored.features_version != FEATURES_VERSION:

@@ -13,5 +13,9 @@ class LandingError(Exception):
         super().__init__(make_printable(sentence))
 
 
+class LandingZoneError(LandingError):
+    """The zone itself cannot be used: it is not there, or whatever leads to it fails. No file is to blame."""
+
+
 class LandingFileMissing(LandingError):  # noqa: N818
     """The zone can be read and holds no file for the day."""

@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from spam_assets.files import LandedFile, list_folder, open_folder, replace_file
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_corrections, read_corrections
 from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
-from spam_assets.landing.errors import LandingError, LandingFileMissing
+from spam_assets.landing.errors import LandingError, LandingFileMissing, LandingZoneError
 from spam_assets.landing.file_formats import read_table, write_table
 from spam_assets.landing.removal import IsMeant, remove_from_corrections, remove_from_table
 from spam_assets.mail.dates import is_day
@@ -279,13 +279,13 @@ class LandingZone:
         except LandingError:
             raise
         except FileNotFoundError as error:
-            raise LandingError(
+            raise LandingZoneError(
                 f"the landing zone {self._display()} does not exist or is empty; land mail there first, or "
                 "name the right place in SPAM_ASSETS_LANDING."
             ) from error
         except Exception as error:
             reason = hide_credentials(" ".join(str(error).split()))[:200]
-            raise LandingError(
+            raise LandingZoneError(
                 f"the landing zone {self._display()} cannot be used ({type(error).__name__}: {reason}); "
                 "check that it can be reached and that you may read and write there."
             ) from error

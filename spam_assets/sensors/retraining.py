@@ -49,12 +49,19 @@ def retraining_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult | 
         excluded = open_excluded_days(SETTINGS).read()
     except LandingError as error:
         return dg.SkipReason(str(error))
-    newest_day = find_newest_day([day for day in stores.features.stored_days("mail_features") if day not in excluded])
+    featurized = [day for day in stores.features.stored_days("mail_features") if day not in excluded]
     judged = context.cursor or None
-    if newest_day is None:
+    if not featurized:
         return dg.SkipReason("no mail has been featurized yet; materialize days, or turn the sensor new_mail on")
-    if judged is not None and newest_day <= judged:
+    newer = [day for day in featurized if judged is None or day > judged]
+    if find_newest_day(newer) is None:
         return dg.SkipReason(f"{judged} has been judged, and no newer day has come")
+    # A day that a model was trained for needs no report to be judged by.
+    reported = context.instance.get_materialized_partitions(dg.AssetKey("champion_report"))
+    reported |= set(stores.models.stored_days("trained_model"))
+    newest_day = find_newest_day([day for day in newer if day in reported])
+    if newest_day is None:
+        return dg.SkipReason(f"{newer[-1]} waits for its champion_report: materialize it, or run spam-assets backfill")
     own_location = name_of_location(context)
     in_progress = context.instance.get_runs(dg.RunsFilter(statuses=IN_PROGRESS))
     busy = [run.job_name for run in in_progress if is_ours(run, own_location)]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from spam_assets.mail.quarantine import QuarantinedMessage
     from spam_assets.registry.alias_changes import Standing
     from spam_assets.registry.registered_models import RegisteredVersion
+    from spam_assets.windows import WindowOfDays
 
 BLOCKS = "\N{MIDDLE DOT}" + "".join(map(chr, range(0x2581, 0x2589)))
 PREVIEW_ROWS = 8
@@ -197,12 +198,18 @@ def describe_exclusion(reason: str | None) -> dict[str, Any]:
     return {} if reason is None else {"excluded": f"no model learns this day: {reason}"}
 
 
-def describe_window(excluded: Mapping[str, str], without_file: Sequence[str]) -> dict[str, Any]:
-    """Return which days a window leaves out because somebody excluded them, and which it holds without a file."""
-    left_out = "\n".join(f"- {day}: {escape_markdown(reason, characters=1000)}" for day, reason in excluded.items())
+def describe_window(window: "WindowOfDays") -> dict[str, Any]:
+    """Return what is unusual about the window of a model: what it leaves out and why, and where days came from."""
+
+    def list_days(reasons: Mapping[str, str]) -> dg.MarkdownMetadataValue:
+        lines = [f"- {day}: {escape_markdown(reason, NOTE_CHARACTERS)}" for day, reason in reasons.items()]
+        return dg.MetadataValue.md("\n".join(lines) or "none")
+
     return {
-        "days_excluded": dg.MetadataValue.md(left_out or "none"),
-        "days_without_landing_file": ", ".join(without_file) or "none",
+        "days_excluded": list_days(window.excluded),
+        "days_left_out": list_days(window.left_out),
+        "days_without_landing_file": ", ".join(window.without_file) or "none",
+        "days_from_landing_zone": ", ".join(window.landed_days) or "none",
     }
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.gate import Decision
 from spam_assets.learning.retraining_rule import RetrainingSettings
 from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.sensors import retraining
 from spam_assets.settings import Settings
-from spam_assets_tests.conftest import day_text
+from spam_assets_tests.conftest import day_text, make_mail
+from spam_assets_tests.pipeline import run_days
 from spam_assets_tests.sensors.conftest import Trained
 from spam_assets_tests.sensors.ticks import FAILED, SUCCEEDED, end_run, run_mail, say, start_run, tick, use_settings
 
@@ -77,6 +79,19 @@ def test_runs_of_projects_that_share_the_instance_are_not_waited_for(
     run_mail(watched, instance, [0])
     start_run(instance, {"dagster/code_location": "other_project.definitions"})
     assert judge(instance).run_requests
+
+
+def test_a_day_without_a_report_is_not_judged(with_champion: Settings, instance: dg.DagsterInstance) -> None:
+    run_mail(with_champion, instance, [4])
+    LandingZone(with_champion.landing_url).write(day_text(5), make_mail(day_text(5)))
+    run_days(with_champion, instance, day_text(5), selection=["raw_mail", "validated_mail", "mail_features"])
+    first = judge(instance, day_text(3))
+    assert first.cursor == day_text(4)  # the newest day with a report
+    waiting = judge(instance, first.cursor)
+    assert waiting.cursor == first.cursor
+    assert f"{day_text(5)} waits for its champion_report" in say(waiting)
+    run_days(with_champion, instance, day_text(5), selection=["champion_report"])
+    assert judge(instance, first.cursor).cursor == day_text(5)
 
 
 def test_a_champion_that_does_well_stays_and_the_cursor_moves(

@@ -13,7 +13,8 @@ from spam_assets.io_managers.daily_files import OutdatedFileError, StorageError
 from spam_assets.io_managers.fingerprints import fingerprint_features, fingerprint_model
 from spam_assets.landing.errors import LandingError
 from spam_assets.registry.inspection import RegistryInspection
-from spam_assets.registry.registered_models import ModelRegistry, RegisteredVersion, UnreadableModelError
+from spam_assets.registry.model_artifacts import UnreadableModelError
+from spam_assets.registry.registered_models import ModelRegistry, RegisteredVersion
 from spam_assets.registry.training_records import Environment, TrainingRecord
 from spam_assets.resources import Stores, open_stores
 from spam_assets.settings import Settings

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import dagster as dg
 
 from spam_assets.registry.inspection import RegistryInspection, TrainingRun
-from spam_assets.registry.registered_models import CHAMPION, ModelRegistry, RegisteredVersion, UnreadableModelError
+from spam_assets.registry.model_artifacts import UnreadableModelError
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry, RegisteredVersion
 from spam_assets.registry.training_records import Environment, TrainingRecord
 from spam_assets.registry.training_runs import RUN_FINISHED, RUN_OPEN
 from spam_assets.settings import Settings

@@ -7,7 +7,8 @@ champion: the gate goes on judging, and moves nothing until somebody unpins.
 from collections.abc import Iterator
 
 from spam_assets.registry.alias_changes import CHAMPION, PREVIOUS, Change, list_services
-from spam_assets.registry.registered_models import ModelRegistry, RegisteredVersion, UnreadableModelError
+from spam_assets.registry.model_artifacts import UnreadableModelError
+from spam_assets.registry.registered_models import ModelRegistry, RegisteredVersion
 from spam_assets.registry.store import TrackingError
 
 NO_REASON = "no reason was given"

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spam_assets.engine.locks import hold_lock
-from spam_assets.io_managers.fingerprints import fingerprint_stored_model
 from spam_assets.registry.alias_changes import CHALLENGER as CHALLENGER
 from spam_assets.registry.alias_changes import CHAMPION as CHAMPION
 from spam_assets.registry.alias_changes import PREVIOUS as PREVIOUS
 from spam_assets.registry.alias_changes import AliasMove, Change, Standing, Who
 from spam_assets.registry.alias_history import BARRED, BEST, PROMOTED, AliasHistory
 from spam_assets.registry.logged_model import MODEL_FILE
+from spam_assets.registry.model_artifacts import UnreadableModelError, parse_model
 from spam_assets.registry.store import (
     DAILY_PROTOCOL,
     DATA_VERSION,
@@ -48,22 +48,6 @@ MODEL_NAME = "spam-classifier"
 WAITS = "wait"
 HELD = "hold"
 MODELS_IN_MEMORY = 6
-
-
-class UnreadableModelError(TrackingError):
-    """A registered model is there, but cannot score mail here; the description names the remedy.
-
-    Attributes:
-        why: Why it cannot, as part of a sentence.
-        is_outdated: Whether it is whole, and was made by another version of the code.
-    """
-
-    def __init__(self, version: "RegisteredVersion", why: str, remedy: str, *, is_outdated: bool = False) -> None:
-        super().__init__(
-            f"version {version.version}, trained for {version.training_date}, cannot score mail here: {why}; {remedy}"
-        )
-        self.why = why
-        self.is_outdated = is_outdated
 
 
 @dataclass(frozen=True)
@@ -194,7 +178,7 @@ class ModelRegistry:
         """
         if version.version in self._loaded:
             return self._loaded[version.version]
-        model = _parse_model(version, self._read_artifact(version))
+        model = parse_model(version, self._read_artifact(version))
         self.remember(version, model)
         return model
 
@@ -491,26 +475,6 @@ def _number(dated: "DatedModel | UnreadableModel") -> int:
 def _succeed(version: int, old: int | None) -> dict[str, int]:
     """Return the aliases of a new champion, and of the old one, if there is one."""
     return {**({PREVIOUS: old} if old is not None else {}), CHAMPION: version}
-
-
-def _parse_model(version: RegisteredVersion, content: bytes | None) -> "SpamModel":
-    from spam_assets.learning.code_versions import OtherVersionError
-    from spam_assets.learning.model import load_model
-
-    again = f"spam-assets run --date {version.training_date} registers it again, spam-assets promote names another one"
-    if content is None:
-        raise UnreadableModelError(version, "its artifact is missing", again)
-    try:
-        data_version = fingerprint_stored_model(content)
-        model = load_model(content)
-    except OtherVersionError as error:
-        remedy = "MLflow serves it with the code that it carries; spam-assets backfill trains its successor"
-        raise UnreadableModelError(version, str(error).partition(";")[0], remedy, is_outdated=True) from None
-    except Exception as error:
-        raise UnreadableModelError(version, f"its artifact is damaged ({type(error).__name__})", again) from error
-    if version.data_version and data_version != version.data_version:
-        raise UnreadableModelError(version, "its artifact is not what was registered", again)
-    return model
 
 
 def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]]) -> RegisteredVersion:

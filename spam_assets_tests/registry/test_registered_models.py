@@ -13,6 +13,7 @@ from spam_assets.learning.dated_model import DatedModel, UnreadableModel
 from spam_assets.learning.gate import Decision
 from spam_assets.learning.model import SpamModel, dump_model
 from spam_assets.learning.succession import Succession
+from spam_assets.registry.model_artifacts import UnreadableModelError
 from spam_assets.registry.registered_models import (
     CHALLENGER,
     CHAMPION,
@@ -20,7 +21,6 @@ from spam_assets.registry.registered_models import (
     PREVIOUS,
     ModelRegistry,
     RegisteredVersion,
-    UnreadableModelError,
 )
 from spam_assets.registry.store import TrackingError
 from spam_assets.registry.training_runs import TrainingMlFlow

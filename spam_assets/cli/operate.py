@@ -1,7 +1,5 @@
 """`spam-assets verify`, `test-alerts` and `ui`: looking after an installation."""
 
-import os
-
 import typer
 from rich.markup import escape
 
@@ -44,5 +42,4 @@ def ui() -> None:
 
     settings = load_settings()
     tell_what_home_lacks(prepare_home(settings))
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     raise typer.Exit(serve_uis(settings, lambda line: out.print(line, soft_wrap=True)))

@@ -85,7 +85,7 @@ def test_a_bad_day_in_the_middle_fails_alone_and_no_window_reads_it(
     assert window_of(settings, days[-1]) == good
     shown = metadata_of(instance, "trained_model", days[-1])
     assert shown["days_from_landing_zone"] == "none"
-    assert shown["days_left_out"].startswith(f"{days[2]}: ")
+    assert shown["days_left_out"].startswith(f"- {days[2]}: ")
 
 
 def test_a_bad_day_stays_out_of_later_runs_that_select_only_what_follows(
@@ -133,7 +133,7 @@ def test_a_day_on_which_nothing_landed_makes_nothing_and_says_so(
         assert read_day_records(instance, asset)[day_text(1)].skipped
         assert day_text(1) in reason_for_nothing(instance, asset, day_text(1))
     checks = check_results(instance, run)  # the UI calls an asset unchecked when one of its days is
-    assert len(checks) == 11
+    assert len(checks) == 12
     assert {(check.passed, check.partition) for check in checks.values()} == {(True, day_text(1))}
     assert all((check.description or "").startswith("nothing to check: ") for check in checks.values())
     assert not Path(settings.storage_url).exists()

@@ -3,9 +3,12 @@
 Not here: what runs in it (`runs`).
 """
 
+import io
 import os
 from datetime import date
 from pathlib import Path
+
+from dotenv import dotenv_values
 
 from spam_assets.engine.instance import prepare_instance
 from spam_assets.engine.private_home import keep_home_private
@@ -13,6 +16,8 @@ from spam_assets.files import replace_local_file
 from spam_assets.settings import ENV_FILE, Settings
 
 OUR_LINE = "# set by spam-assets"
+DAGSTER_HOME_LINE = "DAGSTER_HOME="
+BY_DEFAULT = "nobody"
 
 
 def prepare_home(settings: Settings) -> str | None:
@@ -22,19 +27,47 @@ def prepare_home(settings: Settings) -> str | None:
     shows the same runs.
 
     Returns:
-        What Dagster's configuration lacks, see `engine.instance.prepare_instance`.
+        What a person should know: that runs are kept elsewhere than in the home folder, and what Dagster's
+        configuration lacks, see `engine.instance.prepare_instance`.
     """
     from spam_assets.registry.store import prepare_tracking_store  # takes seconds, which landing mail need not wait for
 
     keep_home_private(settings)
-    settings.dagster_home.mkdir(parents=True, exist_ok=True)
+    place, who = choose_dagster_home(settings)
+    place.mkdir(parents=True, exist_ok=True)
     prepare_landing(settings)
-    lack = prepare_instance(settings.dagster_home)
+    # An instance of one's own, which other projects may share, stays as it is.
+    is_ours = place == settings.dagster_home or not (place / "history").exists() or (place / "dagster.yaml").exists()
+    lack = prepare_instance(place) if is_ours else None
     prepare_tracking_store(settings)
-    if "DAGSTER_HOME" not in os.environ:
-        os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
-        _note_dagster_home(settings.dagster_home)
-    return lack
+    os.environ["DAGSTER_HOME"] = str(place)
+    if place == settings.dagster_home:
+        if who == BY_DEFAULT:
+            _note_dagster_home(place)
+        return lack
+    told = (
+        f"runs are kept in {place}, which {who} names as DAGSTER_HOME; without it they are in {settings.dagster_home}"
+    )
+    return told if lack is None else f"{told}; {lack}"
+
+
+def choose_dagster_home(settings: Settings) -> tuple[Path, str]:
+    """Return where Dagster keeps its runs, and who says so.
+
+    One rule for all commands, the one of `dagster dev`: DAGSTER_HOME of the environment, else of a person's line in
+    `.env` of the working directory, else the home folder.
+    """
+    if named := os.environ.get("DAGSTER_HOME"):
+        return Path(named).expanduser().absolute(), "the environment"
+    for line in _read_lines_of_others():
+        if line.startswith(DAGSTER_HOME_LINE) and (named := dotenv_values(stream=io.StringIO(line))["DAGSTER_HOME"]):
+            return Path(named).expanduser().absolute(), str(ENV_FILE)
+    return settings.dagster_home, BY_DEFAULT
+
+
+def _read_lines_of_others() -> list[str]:
+    before = ENV_FILE.read_text(encoding="utf-8").splitlines() if ENV_FILE.exists() else []
+    return [line for line in before if not line.endswith(OUR_LINE)]
 
 
 def prepare_landing(settings: Settings) -> None:
@@ -45,14 +78,11 @@ def prepare_landing(settings: Settings) -> None:
 
 
 def _note_dagster_home(dagster_home: Path) -> None:
-    """Set DAGSTER_HOME in `.env`, where `dagster dev` reads it, unless a person has set it there."""
+    """Set DAGSTER_HOME in `.env`, where `dagster dev` reads it."""
     if not Path("workspace.yaml").exists():
         return
     before = ENV_FILE.read_text(encoding="utf-8").splitlines() if ENV_FILE.exists() else []
-    theirs = [line for line in before if not line.endswith(OUR_LINE)]
-    if any(line.startswith("DAGSTER_HOME=") for line in theirs):
-        return
-    after = [*theirs, f"DAGSTER_HOME={dagster_home}  {OUR_LINE}"]
+    after = [*_read_lines_of_others(), f"{DAGSTER_HOME_LINE}{dagster_home}  {OUR_LINE}"]
     if after != before:
         _replace_text(ENV_FILE, after)
 

@@ -22,6 +22,11 @@ def open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
     settings = load_settings()
     for library in ("dagster", "mlflow", "alembic"):  # what matters is printed here or stands in the event log
         logging.getLogger(library).setLevel(logging.CRITICAL)
+    from spam_assets.engine.locks import LOGGER
+
+    LOGGER.setLevel(logging.WARNING)
+    if not LOGGER.handlers:
+        LOGGER.addHandler(logging.StreamHandler())
     tell_what_home_lacks(prepare_home(settings))
     from dagster import DagsterInstance
 

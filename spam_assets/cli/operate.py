@@ -1,7 +1,6 @@
 """`spam-assets verify`, `reproduce`, `test-alerts` and `ui`: looking after an installation."""
 
 import json
-import os
 import time
 from dataclasses import asdict
 from datetime import datetime, timezone
@@ -112,7 +111,6 @@ def ui() -> None:
 
     settings = load_settings()
     tell_what_home_lacks(prepare_home(settings))
-    os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
     raise typer.Exit(
         serve_uis(settings, lambda line: out.print(escape_terminal(hide_credentials(line)), soft_wrap=True))
     )

@@ -103,8 +103,10 @@ class DayByDayExecutor(dg.Executor):
     def execute(
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
-        # As in `cli.main`: what Dagster and MLflow import stays, and looking through it for garbage is a waste.
-        gc.freeze()
+        # As in `cli.main`: what Dagster and MLflow import stays, and looking through it for garbage is a waste. Once: a
+        # command may make many runs, and what one of them leaves behind must not stay for good.
+        if not gc.get_freeze_count():
+            gc.freeze()
         gc.set_threshold(100_000, 50, 50)
         keep_home_private(SETTINGS)  # a run of plain `dagster dev` knows no command that did
         with show_life(SETTINGS, name_of_life(plan_context.run_id)):

@@ -32,7 +32,11 @@ ENGINES = 32
 @lru_cache(maxsize=ENGINES)
 def share_engine(url: str) -> sqlalchemy.Engine:
     """Return the engine of a SQLite file; a writer waits for others instead of failing with `database is locked`."""
-    engine = sqlalchemy.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    engine = sqlalchemy.create_engine(
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
+        max_overflow=-1,  # by default the sixteenth thread of a webserver waits, and gives up after half a minute
+    )
 
     @sqlalchemy.event.listens_for(engine, "connect")
     def set_up(connection: sqlite3.Connection, _record: object) -> None:

@@ -77,6 +77,50 @@ def test_a_line_of_ours_follows_the_home_folder_and_a_persons_stays(
         assert Path(".env").read_text().strip() == after
 
 
+@pytest.mark.parametrize(
+    ("environment", "line", "expected"),
+    [
+        ("{0}/env", "DAGSTER_HOME={0}/file", "{0}/env"),
+        (None, "DAGSTER_HOME={0}/file", "{0}/file"),
+        (None, "DAGSTER_HOME='{0}/with space'  # mine", "{0}/with space"),
+        (None, "DAGSTER_HOME={0}/older  # set by spam-assets", None),
+        (None, "DAGSTER_HOME=", None),
+        (None, "", None),
+    ],
+)
+def test_one_rule_says_where_runs_are_kept_and_another_place_than_the_home_folder_is_told(
+    settings: Settings,
+    working_directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: str | None,
+    line: str,
+    expected: str | None,
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "x")
+    monkeypatch.delenv("DAGSTER_HOME")
+    if environment is not None:
+        monkeypatch.setenv("DAGSTER_HOME", environment.format(working_directory))
+    Path(".env").write_text(line.format(working_directory))
+    place = Path(expected.format(working_directory)) if expected else settings.dagster_home
+
+    told = prepare_home(settings)
+
+    assert os.environ["DAGSTER_HOME"] == str(place)
+    assert (place / "dagster.yaml").is_file()
+    assert (told is None) == (expected is None)
+    if told is not None:
+        assert f"runs are kept in {place}, which" in told
+
+
+def test_an_instance_of_ones_own_is_used_as_it_is(
+    settings: Settings, working_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (working_directory / "shared" / "history").mkdir(parents=True)
+    monkeypatch.setenv("DAGSTER_HOME", str(working_directory / "shared"))
+    prepare_home(settings)
+    assert not (working_directory / "shared" / "dagster.yaml").exists()
+
+
 def test_an_env_file_that_only_its_owner_reads_stays_so_and_a_link_stays_a_link(
     settings: Settings, working_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

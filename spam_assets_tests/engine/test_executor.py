@@ -1,5 +1,6 @@
 """Runs over a range of days: each day on its own, in order, in one process."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -129,6 +130,16 @@ def test_the_days_of_a_failed_range_are_shown_as_failed_and_the_others_as_materi
         day_text(0),
         day_text(3),
     }
+
+
+def test_a_command_of_many_runs_freezes_what_was_imported_once_and_no_garbage_of_its_runs(
+    instance: dg.DagsterInstance,
+) -> None:
+    counts = []
+    for _ in range(3):
+        run_range(instance, {"dagster/partition": day_text(4)})
+        counts.append(gc.get_freeze_count())
+    assert counts[0] == counts[1] == counts[2] > 0
 
 
 # --- stopped ------------------------------------------------------------------------------------------------------

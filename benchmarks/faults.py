@@ -525,9 +525,10 @@ def run_all(folder: Path, landing: Path | None, report: Callable[[Fault], None])
     return {
         "faults": [asdict(fault) for fault in faults],
         "caught": sum(fault.held for fault in faults),
-        "reached_a_model": totals.reached_a_model,
-        "lost": sorted(set(totals.lost)),
-        "twice": sorted(set(totals.twice)),
+        "reached_a_model": len(totals.reached_a_model),
+        "lost": len(set(totals.lost)),
+        "twice": len(set(totals.twice)),
+        "which": {name: sorted(set(days)) for name, days in asdict(totals).items()},
         "clean_days": clean_days,
         "false_alarms": len(alarms),
         "false_alarm_days": alarms,
@@ -548,8 +549,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         found = run_all(Path(folder), options.landing, report)
     print(
-        f"{len(found['faults'])} faults, {found['caught']} held; reached a model: {len(found['reached_a_model'])}; "
-        f"good days lost: {len(found['lost'])}; twice: {len(found['twice'])}; "
+        f"{len(found['faults'])} faults, {found['caught']} held; reached a model: {found['reached_a_model']}; "
+        f"good days lost: {found['lost']}; twice: {found['twice']}; "
         f"false alarms: {found['false_alarms']} in {found['clean_days']} clean days"
     )
     for line in found["false_alarm_days"]:

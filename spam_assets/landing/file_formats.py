@@ -235,7 +235,9 @@ def _read_parquet(content: bytes, name: str, size: DecodedSize, *, has_labels: b
         file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
         metadata = file.metadata
         size_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-        if metadata.num_rows > MAX_ROWS or size_bytes > size.limit_bytes:
+        if size_bytes > size.limit_bytes:
+            size.add(size_bytes)  # by its own account
+        if metadata.num_rows > MAX_ROWS:
             raise LandingError(
                 f"{name} holds {metadata.num_rows:,} rows of {size_bytes:,} bytes, more than a day may; split the day."
             )

@@ -25,6 +25,7 @@ def modes_of(folder: Path) -> set[str]:
     return {f"{path.stat().st_mode & 0o777:o}" for path in (folder, *folder.rglob("*"))}
 
 
+@pytest.mark.slow
 def test_a_new_home_and_all_that_is_written_there_are_the_owners_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -193,7 +193,7 @@ def test_scores_that_are_not_what_was_recorded_are_found(home: Home) -> None:
     path = pipeline.stores(home.settings)[0].path_of("scored_mail", day_text(50))
     content = path.read_bytes()
     assert list(find_faults(home.settings, home.instance, lambda *_: None)) == []
-    home.load(50).assign(verdict="ham").to_parquet(path)
+    home.load(50).assign(spam_probability=0.5).to_parquet(path)
     (fault,) = find_faults(home.settings, home.instance, lambda *_: None)
     assert fault.startswith(f"scored_mail of {day_text(50)} is not what Dagster recorded")
     path.write_bytes(content)

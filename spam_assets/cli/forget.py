@@ -24,21 +24,25 @@ def forget(
     if not message_id.strip("<> "):
         raise CommandError("name a message by its id; an empty one is no message's")
     with open_instance() as (settings, instance):
-        from spam_assets.cli.forgetting import find_days, forget_message, name_message
+        from spam_assets.cli.forgetting import FRAMES_OF_MAIL, find_days, forget_message, name_message
+        from spam_assets.landing.incoming import IncomingZone
         from spam_assets.resources import open_stores
 
-        zone, stores = open_landing_zone(settings), open_stores(settings)
-        searched = [day] if day else sorted({*zone.days(), *stores.frames.stored_days("raw_mail")})
+        stores = open_stores(settings)
+        zones = [open_landing_zone(settings), IncomingZone(settings.landing_url, settings.max_day_bytes)]
+        known = {day for zone in zones for day in zone.days()}
+        known |= {day for asset in FRAMES_OF_MAIL for day in stores.frames.stored_days(asset)}
+        searched = [day] if day else sorted(known)
 
         def tell(sentence: str) -> None:
             err.print(f"[yellow]note:[/yellow] {escape_terminal(sentence)}", soft_wrap=True)
 
-        found = list(find_days(zone, stores, name_message(message_id), searched, tell))
+        found = list(find_days(zones, stores, name_message(message_id), searched, tell))
         if not found:
             where = day or f"any of {len(searched)} days"
             raise CommandError(f"no message of {where} has the id {message_id}; look it up in the landing file")
         for holding in found:
-            for sentence in forget_message(settings, instance, zone, message_id, holding):
+            for sentence in forget_message(settings, instance, zones, message_id, holding):
                 out.print(escape_terminal(sentence), soft_wrap=True)
     out.print(
         "What models learnt of it stays in their weights until they are trained again: run spam-assets backfill. "

@@ -12,7 +12,7 @@ import dagster as dg
 from spam_assets.engine.event_texts import compact_databases, erase_texts
 from spam_assets.engine.run_days import run_days
 from spam_assets.io_managers.daily_files import StorageError, write_day
-from spam_assets.jobs import mail_job
+from spam_assets.jobs import mail_job, score_job
 from spam_assets.landing.corrections import complete_ids
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.zone import LandingZone
@@ -23,6 +23,7 @@ from spam_assets.resources import Stores, open_stores
 from spam_assets.settings import Settings
 from spam_assets.views.metadata import NOTE_CHARACTERS, SHOWS_MAIL, escape_markdown
 
+FRAMES_OF_MAIL = ("raw_mail", "validated_mail", "scored_mail")
 _ORDINAL = re.compile(r"#[0-9]+$")
 
 
@@ -40,7 +41,7 @@ def _strip_id(message_id: str) -> str:
 
 
 def find_days(
-    zone: LandingZone,
+    zones: Sequence[LandingZone],
     stores: Stores,
     is_meant: Callable[[str], bool],
     days: Sequence[str],
@@ -49,7 +50,7 @@ def find_days(
     """Yield those of some days that hold the message, landed or stored.
 
     Args:
-        zone: where mail lands.
+        zones: where mail lands, labelled and without labels.
         stores: where it is stored.
         is_meant: see `name_message`.
         days: the days to search.
@@ -58,11 +59,12 @@ def find_days(
     Raises:
         LandingError: the landing zone cannot be reached.
     """
-    landed = set(zone.days())
+    landed = [(zone, set(zone.days())) for zone in zones]
     for day in days:
         ids: set[str] = set()
-        if day in landed:
-            ids |= _read_or_tell(partial(_read_landed_ids, zone, day), day, tell_unreadable)
+        for zone, days_of_zone in landed:
+            if day in days_of_zone:
+                ids |= _read_or_tell(partial(_read_landed_ids, zone, day), day, tell_unreadable)
         ids |= _read_or_tell(partial(_read_stored_ids, stores, day), day, tell_unreadable)
         if any(is_meant(message_id) for message_id in ids):
             yield day
@@ -82,7 +84,7 @@ def _read_landed_ids(zone: LandingZone, day: str) -> set[str]:
 
 def _read_stored_ids(stores: Stores, day: str) -> set[str]:
     ids: set[str] = set()
-    for asset in ("raw_mail", "validated_mail"):
+    for asset in FRAMES_OF_MAIL:
         if stores.frames.has_day(asset, day):
             ids |= set(stores.frames.load_columns(asset, day, [MESSAGE_ID])[MESSAGE_ID].dropna().astype(str))
     if stores.features.has_day("mail_features", day):
@@ -91,7 +93,7 @@ def _read_stored_ids(stores: Stores, day: str) -> set[str]:
 
 
 def forget_message(
-    settings: Settings, instance: dg.DagsterInstance, zone: LandingZone, message_id: str, day: str
+    settings: Settings, instance: dg.DagsterInstance, zones: Sequence[LandingZone], message_id: str, day: str
 ) -> Iterator[str]:
     """Delete a message of a day everywhere, and yield a sentence on each place.
 
@@ -102,18 +104,21 @@ def forget_message(
     """
     stores = open_stores(settings)
     is_meant = name_message(message_id)
-    yield f"landing zone: {zone.remove_messages(day, is_meant)} messages deleted from the files of {day}"
+    was_scored = stores.frames.has_day("scored_mail", day)
+    count = sum(zone.remove_messages(day, is_meant) for zone in zones)
+    yield f"landing zone: {count} messages deleted from the files of {day}"
     yield from _delete_from_storage(stores, is_meant, day)
     yield from _delete_from_models(settings, stores, is_meant)
     shown = _list_ways_to_show(message_id)
     yield f"Dagster: {erase_texts(instance, shown, day, SHOWS_MAIL)} events changed; previews of {day} are gone"
     if DAYS.has_partition_key(day):
-        yield from _make_again(instance, day)
+        for job in (mail_job.name, *([score_job.name] if was_scored else [])):
+            yield from _make_again(instance, job, day)
     yield from compact_databases(settings.dagster_home)
 
 
 def _delete_from_storage(stores: Stores, is_meant: Callable[[str], bool], day: str) -> Iterator[str]:
-    for asset in ("raw_mail", "validated_mail"):
+    for asset in FRAMES_OF_MAIL:
         if not stores.frames.has_day(asset, day):
             continue
         frame = stores.frames.load_day(asset, day)
@@ -164,8 +169,8 @@ def _load_logged(path: Path, load_model: Callable[[bytes], Any]) -> Any:
         return None
 
 
-def _make_again(instance: dg.DagsterInstance, day: str) -> Iterator[str]:
-    (outcome,) = run_days(instance, mail_job.name, day, day)
+def _make_again(instance: dg.DagsterInstance, job: str, day: str) -> Iterator[str]:
+    (outcome,) = run_days(instance, job, day, day)
     if outcome.failure:
         yield f"{day} could not be made again, what is stored is without the message: {outcome.failure}"
     else:

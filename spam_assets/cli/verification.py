@@ -18,7 +18,7 @@ from spam_assets.resources import Stores, open_stores
 from spam_assets.settings import Settings
 
 Report = Callable[[int, int | None, str], None]
-ASSETS = ("raw_mail", "validated_mail", "mail_features", "trained_model", "champion_report")
+ASSETS = ("raw_mail", "validated_mail", "mail_features", "trained_model", "champion_report", "scored_mail")
 MADE_FROM = {"validated_mail": "raw_mail", "mail_features": "validated_mail", "trained_model": "mail_features"}
 
 

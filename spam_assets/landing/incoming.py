@@ -5,10 +5,12 @@ No model learns it: `landing.zone` does not see these files, nor does this modul
 
 import csv
 import io
+from collections.abc import Iterable
 from typing import ClassVar
 
 import pandas as pd
 
+from spam_assets.landing.removal import IsMeant
 from spam_assets.landing.zone import LandingZone
 
 
@@ -18,6 +20,17 @@ class IncomingZone(LandingZone):
     stem: ClassVar[str] = "incoming"
     has_labels: ClassVar[bool] = False
     _file_name: ClassVar[str] = r"incoming-(DAY)\.(?:csv|csv\.gz|parquet|jsonl)"
+
+    def remove_messages(self, day: str, is_meant: IsMeant) -> int:
+        """Rewrite the day's files without the messages that are meant, `scored-{day}.csv` too; see `LandingZone`."""
+        count = super().remove_messages(day, is_meant)
+        name = f"scored-{day}.csv"
+        with self._reaching():
+            is_there = self._fs.exists(f"{self._root}/{name}")
+        if is_there:
+            rows = list(csv.reader(io.StringIO(self._read_file(name).decode("utf-8"), newline="")))
+            self._replace_file(name, _write_csv([rows[0], *(row for row in rows[1:] if not is_meant(row[0]))]))
+        return count
 
     def write_scores(self, day: str, scores: pd.DataFrame) -> str:
         """Store the scores of a day as `scored-{day}.csv` beside its file, in UTF-8; readers never see half of it.
@@ -31,12 +44,13 @@ class IncomingZone(LandingZone):
         Raises:
             LandingError: the zone cannot be written.
         """
-        output = io.StringIO(newline="")
-        writer = csv.writer(output, lineterminator="\r\n")
-        writer.writerow(scores.columns)
-        writer.writerows(
-            ["" if pd.isna(cell) else cell for cell in row] for row in scores.itertuples(index=False, name=None)
-        )
+        rows = (["" if pd.isna(cell) else cell for cell in row] for row in scores.itertuples(index=False, name=None))
         name = f"scored-{day}.csv"
-        self._replace_file(name, output.getvalue().encode("utf-8"))
+        self._replace_file(name, _write_csv([scores.columns, *rows]))
         return self._display(name)
+
+
+def _write_csv(rows: Iterable[Iterable[object]]) -> bytes:
+    output = io.StringIO(newline="")
+    csv.writer(output, lineterminator="\r\n").writerows(rows)
+    return output.getvalue().encode("utf-8")

@@ -13,9 +13,16 @@ IsMeant = Callable[[str], bool]
 
 
 def remove_from_table(
-    content: bytes, file_format: str, day: str, name: str, is_meant: IsMeant, max_bytes: int = MAX_DAY_BYTES
+    content: bytes,
+    file_format: str,
+    day: str,
+    name: str,
+    is_meant: IsMeant,
+    max_bytes: int = MAX_DAY_BYTES,
+    *,
+    has_labels: bool = True,
 ) -> tuple[bytes | None, int]:
-    """Return a training file without some messages, and how many they were.
+    """Return a day's file without some messages, and how many they were.
 
     Args:
         content: the file's bytes.
@@ -24,6 +31,7 @@ def remove_from_table(
         name: what to call the file in errors.
         is_meant: whether a message is to go.
         max_bytes: as `read_table` has it.
+        has_labels: as `read_table` has it.
 
     Returns:
         The new bytes, None where no message is left; and a count.
@@ -31,7 +39,7 @@ def remove_from_table(
     Raises:
         LandingError: the file cannot be read.
     """
-    frame, _ = read_table(content, file_format, day, name, max_bytes)
+    frame, _ = read_table(content, file_format, day, name, max_bytes, has_labels=has_labels)
     rows = {row for row, message_id in enumerate(complete_ids(frame)) if is_meant(message_id)}
     if not rows or len(rows) == len(frame):
         return (content if not rows else None), len(rows)

@@ -204,7 +204,7 @@ class LandingZone:
         """Rewrite the day's files, corrections too, without the messages that are meant; a file without any goes.
 
         Returns:
-            How many messages the training files held.
+            How many messages the day's files held.
 
         Raises:
             LandingError: a file cannot be read or written.
@@ -215,7 +215,13 @@ class LandingZone:
             if file in select_training_files([file]):
                 file_format = name.partition(".")[2]
                 left, removed = remove_from_table(
-                    content, file_format, day, self._display(name), is_meant, self.max_day_bytes
+                    content,
+                    file_format,
+                    day,
+                    self._display(name),
+                    is_meant,
+                    self.max_day_bytes,
+                    has_labels=self.has_labels,
                 )
                 count += removed
             else:

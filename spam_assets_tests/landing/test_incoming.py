@@ -125,3 +125,15 @@ def test_scores_stand_beside_the_file_and_disturb_neither_zone(folder: Path) -> 
     assert rows[1] == [hostile, "0.1234567890123456", ""]
     assert (rows[2][0], float(rows[2][1]), rows[2][2]) == ("<2>", 1e-17, "2")
     assert (labelled.days(), incoming.days()) == ([], [DAY])
+
+
+@pytest.mark.parametrize("file_format", FILE_FORMATS)
+def test_a_message_is_removed_from_the_file_and_from_the_scores_beside_it(folder: Path, file_format: str) -> None:
+    zone = IncomingZone(str(folder))
+    mail = make_mail(DAY, messages=5).drop(columns="label")
+    zone.write(DAY, mail, file_format)
+    zone.write_scores(DAY, pd.DataFrame({"message_id": mail["message_id"], "spam_probability": 0.5}))
+    gone, *stay = mail["message_id"]
+    assert zone.remove_messages(DAY, lambda message_id: message_id == gone) == 1
+    assert zone.read(DAY).frame["message_id"].tolist() == stay
+    assert pd.read_csv(folder / f"scored-{DAY}.csv")["message_id"].tolist() == stay

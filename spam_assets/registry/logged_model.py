@@ -111,14 +111,16 @@ def build_signature() -> "ModelSignature":
     )
 
 
-def log_model(run_id: str, model: "SpamModel") -> str:
-    """Log a model to a training run and return its URI, which resolves faster than `runs:/{run_id}/model`.
-
-    Whoever loads it needs no ids of other people's mail: its suspects stay in the storage.
-    """
-    import mlflow
-
+def dump_logged_model(model: "SpamModel") -> bytes:
+    """Return a model as the bytes that are logged: who loads it needs no ids of other people's mail, its suspects."""
     from spam_assets.learning.model import dump_model
+
+    return dump_model(replace(model, suspects=()))
+
+
+def log_model(run_id: str, model: "SpamModel") -> str:
+    """Log a model to a training run and return its URI, which resolves faster than `runs:/{run_id}/model`."""
+    import mlflow
 
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -128,7 +130,7 @@ def log_model(run_id: str, model: "SpamModel") -> str:
         # The signature is stated; an example would only be run through the model to infer it once more.
         warnings.filterwarnings("ignore", message=".*An input example was not provided")
         path = Path(folder) / MODEL_FILE
-        path.write_bytes(dump_model(replace(model, suspects=())))
+        path.write_bytes(dump_logged_model(model))
         logged = mlflow.pyfunc.log_model(
             name="model",
             loader_module=LOADER_MODULE,

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import spam_assets
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
-from spam_assets.registry.logged_model import MODEL_FILE, find_serving_files, find_version
+from spam_assets.registry.logged_model import MODEL_FILE, dump_logged_model, find_serving_files, find_version
 
 if TYPE_CHECKING:
     from spam_assets.learning.model import SpamModel
@@ -151,8 +151,6 @@ def build_record(
     seconds: float,
 ) -> TrainingRecord:
     """Return the record of a training in this process; arguments as in `TrainingRecord`."""
-    from spam_assets.learning.model import dump_model
-
     package = Path(spam_assets.__file__).parent
     code = {f"code/{file.relative_to(package.parent).as_posix()}": file.read_bytes() for file in find_serving_files()}
     figures = {"threshold": model.threshold, "ham": model.ham, "spam": model.spam, **asdict(model.evaluation)}
@@ -164,7 +162,7 @@ def build_record(
         storage,
         Environment.read(),
         round(seconds, 2),
-        {path: digest(content) for path, content in {f"data/{MODEL_FILE}": dump_model(model), **code}.items()},
+        {path: digest(content) for path, content in {f"data/{MODEL_FILE}": dump_logged_model(model), **code}.items()},
         {name: float(value) for name, value in figures.items() if isinstance(value, int | float) and not isnan(value)},
     )
 

@@ -75,7 +75,8 @@ def test_a_forgotten_message_is_nowhere_in_the_home_folder(home: Home) -> None:
     for folder in ("landing", "storage", "dagster", "mlartifacts"):
         assert hold(home.folder / folder, SECRET) == []
         assert hold(home.folder / folder, "private-1") == []
-    assert home.run("verify").returncode == 0
+    verified = home.run("verify")
+    assert verified.returncode == 0, verified.stdout
     again = home.run("forget", ID)
     assert again.returncode == 1
     assert "no message of any of 10 days has the id" in again.stderr

@@ -137,6 +137,7 @@ def test_an_env_file_that_only_its_owner_reads_stays_so_and_a_link_stays_a_link(
     assert secrets.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_create_one_store_with_one_experiment(tmp_path: Path) -> None:
     environment = {
         **{name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},

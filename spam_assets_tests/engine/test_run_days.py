@@ -84,7 +84,7 @@ def in_one_run() -> dict[str, object]:
 @pytest.mark.parametrize(
     "split",
     [
-        run_chunks,
+        pytest.param(run_chunks, marks=pytest.mark.slow),
         run_shuffled,
         pytest.param(run_one_by_one, marks=SLOW),
         pytest.param(run_backwards, marks=SLOW),

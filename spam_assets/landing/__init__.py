@@ -1,6 +1,8 @@
 """Where mail comes from: the landing zone, its files, what changed there, and who puts mail into it.
 
 - `zone`: a folder or bucket with one file a day: listing, reading and replacing a day.
+- `folder`: what a folder or bucket is, and how it fails.
+- `excluded_days`: days that a person took back.
 - `decoded_size`: what a file turns into, counted while it is decoded.
 - `parquet_columns`: columns of a Parquet file, piece by piece.
 - `incoming`: the zone's files of mail without labels.

@@ -6,17 +6,13 @@ so that nothing has to be read, changed and written back by two people at once.
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from functools import cached_property
-from typing import Any, Final
+from typing import ClassVar, Final
 
-from spam_assets.files import list_folder, open_folder, replace_file
-from spam_assets.landing.errors import LandingError
+from spam_assets.files import list_folder, replace_file
+from spam_assets.landing.folder import Folder
 from spam_assets.mail.dates import is_day
-from spam_assets.urls import hide_credentials
 
 _FILE_NAME: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})\.json")
 
@@ -36,15 +32,10 @@ class Exclusion:
     since: str
 
 
-class ExcludedDays:
-    """The list of excluded days.
+class ExcludedDays(Folder):
+    """The list of excluded days; its folder is made when a day is excluded."""
 
-    Args:
-        url: a path, or a URL that fsspec understands. The folder is made when a day is excluded.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
+    title: ClassVar[str] = "the list of excluded days"
 
     def read(self) -> dict[str, Exclusion]:
         """Return the excluded days, oldest first.
@@ -100,27 +91,3 @@ class ExcludedDays:
 
     def _path_of(self, day: str) -> str:
         return f"{self._root}/{day}.json"
-
-    @cached_property
-    def _fs_and_root(self) -> tuple[Any, str]:
-        return open_folder(self.url)
-
-    @property
-    def _fs(self) -> Any:
-        return self._fs_and_root[0]
-
-    @property
-    def _root(self) -> str:
-        return self._fs_and_root[1]
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Say in one sentence which folder cannot be reached; storages raise whatever they like."""
-        try:
-            yield
-        except Exception as error:
-            reason = hide_credentials(" ".join(str(error).split()))[:200]
-            raise LandingError(
-                f"the list of excluded days {hide_credentials(self.url).rstrip('/')} cannot be used "
-                f"({type(error).__name__}: {reason}); check that it can be reached and may be read and written."
-            ) from error

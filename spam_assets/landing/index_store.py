@@ -1,15 +1,13 @@
 """Where landing indexes are kept: a folder or bucket with one file for each, named by its fingerprint."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import cached_property
-from typing import Any, Final
+from contextlib import suppress
+from typing import ClassVar, Final
 
-from spam_assets.files import list_folder, open_folder, replace_file
+from spam_assets.files import list_folder, replace_file
 from spam_assets.landing.errors import LandingError
+from spam_assets.landing.folder import Folder
 from spam_assets.landing.landing_index import LandingIndex
-from spam_assets.urls import hide_credentials
 
 KEPT_FILES: Final = 3
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -20,15 +18,10 @@ class IndexMissing(LandingError):  # noqa: N818
     """The index is not there or damaged, and what was known of the landing zone has to be found anew."""
 
 
-class IndexStore:
-    """A folder or bucket with landing indexes.
+class IndexStore(Folder):
+    """A folder or bucket with landing indexes; it is made when something is saved."""
 
-    Args:
-        url: a path, or a URL that fsspec understands. The folder is made when something is saved.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
+    title: ClassVar[str] = "the folder of landing indexes"
 
     def load(self, fingerprint: str) -> LandingIndex:
         """Return the index that was saved with this fingerprint.
@@ -45,10 +38,10 @@ class IndexStore:
         try:
             index = LandingIndex.from_bytes(content)
         except ValueError as error:
-            raise IndexMissing(f"{self._display()}/{_name_file(fingerprint)}: {error}") from error
+            raise IndexMissing(f"{self._display(_name_file(fingerprint))}: {error}") from error
         if index.fingerprint() != fingerprint:
             raise IndexMissing(
-                f"{self._display()}/{_name_file(fingerprint)}: the landing index is damaged (its content is another "
+                f"{self._display(_name_file(fingerprint))}: the landing index is damaged (its content is another "
                 "one's); it has to be built anew."
             )
         return index
@@ -93,33 +86,6 @@ class IndexStore:
             except FileNotFoundError:
                 return None
         return content
-
-    @cached_property
-    def _fs_and_root(self) -> tuple[Any, str]:
-        return open_folder(self.url)
-
-    @property
-    def _fs(self) -> Any:
-        return self._fs_and_root[0]
-
-    @property
-    def _root(self) -> str:
-        return self._fs_and_root[1]
-
-    def _display(self) -> str:
-        return hide_credentials(self.url).rstrip("/")
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        """Say in one sentence which folder cannot be reached; storages raise whatever they like."""
-        try:
-            yield
-        except Exception as error:
-            reason = hide_credentials(" ".join(str(error).split()))[:200]
-            raise LandingError(
-                f"the folder of landing indexes {self._display()} cannot be used ({type(error).__name__}: {reason}); "
-                "check that it can be reached and that you may read and write there."
-            ) from error
 
 
 def _name_file(fingerprint: str) -> str:

@@ -9,20 +9,19 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import IO, Any, ClassVar, Final
+from typing import IO, ClassVar, Final
 
 import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
 
-from spam_assets.files import LandedFile, list_folder, open_folder, replace_file
+from spam_assets.files import LandedFile, list_folder, replace_file
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_corrections, read_corrections
 from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
 from spam_assets.landing.errors import LandingError, LandingFileMissing, LandingZoneError
 from spam_assets.landing.file_formats import read_table, write_table
+from spam_assets.landing.folder import Folder
 from spam_assets.landing.removal import IsMeant, remove_from_corrections, remove_from_table
 from spam_assets.mail.dates import is_day
-from spam_assets.urls import hide_credentials
 
 _ANY_DAY: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 MAX_CORRECTIONS_BYTES: Final = 64 * 1024**2
@@ -55,7 +54,7 @@ class LandedDay:
     corrections_sha256: str | None = None
 
 
-class LandingZone:
+class LandingZone(Folder):
     """A folder or bucket with one file a day.
 
     Args:
@@ -63,13 +62,15 @@ class LandingZone:
         max_day_bytes: the most that a day may be, stored and decoded; a day beyond it cannot be read.
     """
 
+    title: ClassVar[str] = "the landing zone"
+    fault: ClassVar[type[LandingError]] = LandingZoneError
     stem: ClassVar[str] = "training"
     """What the name of a day's file begins with."""
     has_labels: ClassVar[bool] = True
     _file_name: ClassVar[str] = r"(?:training-(DAY)\.(?:csv|csv\.gz|parquet|jsonl)|corrections-(DAY)\.csv)"
 
     def __init__(self, url: str, max_day_bytes: int = MAX_DAY_BYTES) -> None:
-        self.url = url
+        super().__init__(url)
         self.max_day_bytes = max_day_bytes
 
     def list_files(self) -> dict[str, tuple[LandedFile, ...]]:
@@ -259,42 +260,16 @@ class LandingZone:
             content: bytes = self._fs.cat_file(f"{self._root}/{name}")
         return content
 
-    @cached_property
-    def _fs_and_root(self) -> tuple[Any, str]:
-        with self._reaching():
-            return open_folder(self.url)
-
-    @property
-    def _fs(self) -> Any:
-        return self._fs_and_root[0]
-
-    @property
-    def _root(self) -> str:
-        return self._fs_and_root[1]
-
-    def _display(self, name: str = "") -> str:
-        """Return the URL of the zone or of a file in it, without a password."""
-        url = hide_credentials(self.url).rstrip("/")
-        return f"{url}/{name}" if name else url
-
     @contextmanager
     def _reaching(self) -> Iterator[None]:
-        """Say in one sentence which zone cannot be reached; storages raise whatever they like."""
-        try:
-            yield
-        except LandingError:
-            raise
-        except FileNotFoundError as error:
-            raise LandingZoneError(
-                f"the landing zone {self._display()} does not exist or is empty; land mail there first, or "
-                "name the right place in SPAM_ASSETS_LANDING."
-            ) from error
-        except Exception as error:
-            reason = hide_credentials(" ".join(str(error).split()))[:200]
-            raise LandingZoneError(
-                f"the landing zone {self._display()} cannot be used ({type(error).__name__}: {reason}); "
-                "check that it can be reached and that you may read and write there."
-            ) from error
+        with super()._reaching():
+            try:
+                yield
+            except FileNotFoundError as error:
+                raise LandingZoneError(
+                    f"the landing zone {self._display()} does not exist or is empty; land mail there first, or "
+                    "name the right place in SPAM_ASSETS_LANDING."
+                ) from error
 
 
 def select_training_files(files: Iterable[LandedFile]) -> list[LandedFile]:

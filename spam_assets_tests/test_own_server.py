@@ -93,7 +93,7 @@ def check_days(desk: Desk, server: MlflowServer, days: list[str], login: tuple[s
     backfill = desk.command("backfill")
     ran = re.search(rf"^{len(days)} days run: (\d+) with a registered model, 0 failed", backfill, re.MULTILINE)
     assert ran is not None, backfill
-    assert desk.command("verify").strip().endswith("everything stored is as recorded")
+    assert "everything stored is as recorded" in desk.command("verify")
     versions = re.findall(r"^│ \d+ +│ (2002-\d\d-\d\d) +│.*$", desk.command("models"), re.MULTILINE)
     assert len(versions) == len(set(versions)) == int(ran[1]) >= 15
     assert re.search(r"champion none to \d+", desk.command("models", "--history"))

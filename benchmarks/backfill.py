@@ -29,6 +29,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -176,8 +177,11 @@ class DagsterDev:
         """Return the one field that a GraphQL query asks for."""
         body = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=120) as response:
-            answer = json.load(response)
+        try:
+            with urllib.request.urlopen(request, timeout=120) as response:
+                answer = json.load(response)
+        except urllib.error.HTTPError as error:  # an answer all the same: Dagster tells what it met in its body
+            answer = json.load(error)
         if answer.get("errors"):
             raise SystemExit(f"dagster dev refuses a query: {answer['errors']}")
         (value,) = answer["data"].values()

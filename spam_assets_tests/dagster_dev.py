@@ -68,9 +68,14 @@ def wait_for_end(dev: DagsterDev, backfill_id: str) -> str:
 
 
 def cancel(dev: DagsterDev, run_id: str) -> None:
-    """Cancel a run as the button of the UI does."""
+    """Cancel a run as the button of the UI does.
+
+    Where its process ended before Dagster had reached it the answer is an error; what comes of the run counts.
+    """
     answer = dev.ask(TERMINATE, runId=run_id)
-    assert answer["__typename"] == "TerminateRunSuccess", answer
+    assert answer["__typename"] in ("TerminateRunSuccess", "PythonError"), answer
+    if answer["__typename"] == "PythonError":
+        print(f"the UI says of {run_id}: {answer['message']}")  # noqa: T201 - pytest shows it on a failure
 
 
 def find_workers(dev: DagsterDev) -> list[psutil.Process]:

@@ -120,6 +120,7 @@ def test_the_tracking_uri_is_shown_nowhere_in_the_definitions() -> None:
     assert "hunter2" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_sensors_that_tell_are_on_once_there_is_a_channel_of_any_kind() -> None:
     code = (
         "from spam_assets.definitions import defs\n"

@@ -611,6 +611,7 @@ def test_a_password_in_the_tracking_uri_is_never_printed(call: Call, arguments: 
     assert PASSWORD not in printed
 
 
+@pytest.mark.slow
 def test_a_run_without_its_mlflow_server_fails_and_hides_the_password_everywhere(desk: Desk, tmp_path: Path) -> None:
     home = tmp_path / "home"
     (home / "landing").mkdir(parents=True)

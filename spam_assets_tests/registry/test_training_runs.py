@@ -126,7 +126,8 @@ def test_no_run_stays_active_in_the_process(mlflow: TrainingMlFlow, model: SpamM
     assert library.active_run() is None
 
 
-@pytest.mark.parametrize("goes_well", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("goes_well", [True, False])
 def test_a_server_that_goes_away_during_a_training_shows_no_secret(mlflow: TrainingMlFlow, goes_well: bool) -> None:
     gone = "http://user:hunter2@127.0.0.1:9"  # nobody listens
 

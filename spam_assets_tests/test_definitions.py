@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from spam_assets_tests.conftest import PROJECT
 
 CONTRACT = {

@@ -360,12 +360,13 @@ def scored_mail(
         record_nothing(context, f"there was no champion before {day}")
         return
     dated = registry.load_or_explain(champion)
-    beside = registry.load_or_explain(challenger) if challenger is not None else None
     if isinstance(dated, UnreadableModel):
         record_nothing(context, f"the champion of before {day}, {dated.told}")
         return
-    other = beside if isinstance(beside, DatedModel) else None
-    scores, expectation = score_incoming(complete_incoming_mail(landed.frame), dated, other)
+    beside = registry.load_or_explain(challenger) if challenger is not None else None
+    if not isinstance(beside, DatedModel):
+        beside = challenger = None  # one that cannot be read says nothing
+    scores, expectation = score_incoming(complete_incoming_mail(landed.frame), dated, beside)
     copy = incoming_zone.write_scores(day, scores) if SETTINGS.scores_csv else None
     yield dg.MaterializeResult(
         value=scores,

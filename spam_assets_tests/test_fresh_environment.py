@@ -12,6 +12,7 @@ import pytest
 from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets_tests.conftest import PROJECT
 from spam_assets_tests.homes import SLOW, Home
+from spam_assets_tests.registry import find_model_file
 
 pytestmark = SLOW
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -91,17 +92,10 @@ def test_the_champion_passes_and_what_was_changed_is_named(home: Home, command: 
     (other / "METADATA").unlink()
     other.rmdir()
 
-    model = find_model_file(home, number)
+    model = find_model_file(home.settings.tracking_uri, int(number))
     model.write_bytes(model.read_bytes()[:-1])
     for arguments in (("verify", number), ("reproduce", number)):
         assert_names(command(*arguments), "its artifact is damaged")
-
-
-def find_model_file(home: Home, number: str) -> Path:
-    from mlflow import MlflowClient
-
-    uri = MlflowClient(home.settings.tracking_uri).get_model_version_download_uri("spam-classifier", number)
-    return Path(uri.removeprefix("file://"), "data", "model.npz")
 
 
 def assert_names(done: subprocess.CompletedProcess[str], cause: str) -> None:

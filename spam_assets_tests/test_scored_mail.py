@@ -18,6 +18,7 @@ from spam_assets.settings import Settings
 from spam_assets_tests import pipeline
 from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import check_results, failure_text, materialized, reason_for_nothing, run_days
+from spam_assets_tests.registry import find_model_file
 from spam_assets_tests.sensors.ticks import make_old, tick, use_settings
 
 SCORED = ["scored_mail"]
@@ -220,3 +221,17 @@ def test_a_waiting_challenger_is_scored_beside_the_champion(home: Home) -> None:
     shown = home.metadata(40)
     assert shown["challenger"] == f"version {champion.version}, trained for {champion.training_date}"
     assert shown["challenger_disagrees"] == int((scores["challenger_verdict"] != scores["verdict"]).sum())
+
+
+def test_a_challenger_that_cannot_be_read_is_left_out_of_scores_and_metadata(home: Home) -> None:
+    registry = ModelRegistry(home.settings)
+    challenger = registry.challenger_before(day_text(41))
+    assert challenger is not None
+    path = find_model_file(home.settings.tracking_uri, challenger.version)
+    content = path.read_bytes()
+    path.write_bytes(content[:1000])
+    home.land(41)
+    assert home.score(41).is_success
+    path.write_bytes(content)
+    assert home.load(41)["challenger_version"].isna().all()
+    assert not [name for name in home.metadata(41) if name.startswith("challenger")]

@@ -34,13 +34,14 @@ def score(
     """Score mail without labels: the days whose incoming-{date} file in the landing zone is new or changed."""
     first = parse_day(first, "--from") if first else "0001-01-01"
     last = parse_day(last, "--to") if last else "9999-12-31"
-    zone = open_incoming_zone(load_settings())
+    settings = load_settings()
+    zone = open_incoming_zone(settings)
     days = [day for day in zone.days() if first <= day <= last]
     if not days:
         raise CommandError(
-            f"no mail without labels has landed in {load_settings().landing_url}; land incoming-{{date}}.csv first"
+            f"no mail without labels has landed in {settings.shown_landing}; land incoming-{{date}}.csv first"
         )
-    cover_day(load_settings(), days[-1])
+    cover_day(settings, days[-1])
     with open_instance() as (settings, instance):
         check_partitions(days[0], days[-1])
         outcomes = score_days(instance, zone, days, everything=everything)

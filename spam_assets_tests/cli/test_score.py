@@ -4,11 +4,16 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import fsspec
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from spam_assets.cli.app import app
+from spam_assets.cli.console import CommandError
 from spam_assets_tests.conftest import LandDays, day_text, make_mail
 
+PASSWORD = "hunter2"
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -60,3 +65,16 @@ def test_the_partitions_grow_to_the_days_of_mail_without_labels(
     grown = run_command("score")
     assert f"{day_text(4)} skipped: there was no champion before {day_text(4)}" in grown.stdout, grown.stderr
     assert f"SPAM_ASSETS_END_DATE={day_text(4)}" in (landing.parent / "settings.env").read_text()
+
+
+def test_where_nothing_has_landed_the_zone_is_named_without_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"memory://me:{PASSWORD}@bucket/empty"
+    fsspec.filesystem("memory").makedirs(url, exist_ok=True)
+    monkeypatch.setenv("SPAM_ASSETS_HOME", str(tmp_path))
+    monkeypatch.setenv("SPAM_ASSETS_LANDING", url)
+    done = CliRunner().invoke(app, ["score"])
+    assert isinstance(done.exception, CommandError)
+    assert "no mail without labels has landed in memory://" in str(done.exception)
+    assert PASSWORD not in f"{done.exception}{done.output}"

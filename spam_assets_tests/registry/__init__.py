@@ -1,6 +1,7 @@
 """Tests of the registry on a real SQLite store."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from spam_assets.io_managers.fingerprints import fingerprint_model
@@ -25,6 +26,14 @@ def log(mlflow: TrainingMlFlow, day: str, model: SpamModel) -> str:
             run_id, day, model, version, TrainingSettings(), window, {"evaluation.svg": draw_evaluation(model, day)}
         )
     return version
+
+
+def find_model_file(tracking_uri: str, version: int) -> Path:
+    """Return where a local store has the weights of a registered version."""
+    from mlflow import MlflowClient
+
+    uri = MlflowClient(tracking_uri).get_model_version_download_uri("spam-classifier", str(version))
+    return Path(uri.removeprefix("file://"), "data", "model.npz")
 
 
 def change(model: SpamModel, threshold: float) -> SpamModel:

@@ -15,10 +15,10 @@ from spam_assets.registry.manual_changes import (
     unbar_version,
     unpin_champion,
 )
-from spam_assets.registry.registered_models import CHAMPION, MODEL_NAME, PREVIOUS, ModelRegistry
+from spam_assets.registry.registered_models import CHAMPION, PREVIOUS, ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.settings import Settings
-from spam_assets_tests.registry import DAYS, change, log
+from spam_assets_tests.registry import DAYS, change, find_model_file, log
 
 
 @pytest.fixture
@@ -39,11 +39,6 @@ def aliases(registry: ModelRegistry) -> dict[str, int]:
 def last(registry: ModelRegistry) -> tuple[str, str, str]:
     newest = registry.standing().changes[-1]
     return newest.who, tell_change(newest), newest.why
-
-
-def artifact_of(registry: ModelRegistry, number: int) -> Path:
-    folder = registry._client.get_model_version_download_uri(MODEL_NAME, str(number))
-    return Path(folder.removeprefix("file://")) / "data" / "model.npz"
 
 
 def test_promote_and_rollback_pin_and_tell_who_and_why(registry: ModelRegistry) -> None:
@@ -85,10 +80,10 @@ def lose(path: Path, model: SpamModel) -> None:
     "harm", [damage, pytest.param(exchange, marks=pytest.mark.slow), pytest.param(lose, marks=pytest.mark.slow)]
 )
 def test_a_version_that_cannot_be_used_moves_nothing(
-    registry: ModelRegistry, model: SpamModel, harm: Callable[[Path, SpamModel], None]
+    registry: ModelRegistry, settings: Settings, model: SpamModel, harm: Callable[[Path, SpamModel], None]
 ) -> None:
     before = registry.standing()
-    harm(artifact_of(registry, 2), model)
+    harm(find_model_file(settings.tracking_uri, 2), model)
     for act in (lambda: roll_back(registry, reason="quick"), lambda: promote_version(registry, 2)):
         with pytest.raises(ManualChangeError, match=r"version 2 cannot serve, .*nothing was changed"):
             act()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,11 @@ from spam_assets.registry.registered_models import (
     MODEL_NAME,
     PREVIOUS,
     ModelRegistry,
-    RegisteredVersion,
 )
 from spam_assets.registry.store import TrackingError
 from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.settings import Settings
-from spam_assets_tests.registry import DAYS, change, log, runs_of
+from spam_assets_tests.registry import DAYS, change, find_model_file, log, runs_of
 
 
 def test_an_empty_registry_has_no_versions_and_no_champion(settings: Settings) -> None:
@@ -142,11 +140,6 @@ def test_aliases_follow_decisions_and_rolling_back_twice_returns(
     assert (found.version, found.training_date, MODEL_NAME) == (3, DAYS[2], "spam-classifier")
 
 
-def find_model_file(registry: ModelRegistry, version: RegisteredVersion) -> Path:
-    folder = registry._client.get_model_version_download_uri(MODEL_NAME, str(version.version))
-    return Path(folder.removeprefix("file://"), "data", "model.npz")
-
-
 @pytest.mark.parametrize(
     ("how", "why"),
     [
@@ -162,7 +155,7 @@ def test_a_model_that_cannot_be_read_is_told_with_the_reason(
     remedy = "MLflow serves it with the code that it carries" if "version" in how else f"run --date {DAYS[1]} registers"
     whole = ModelRegistry(settings).register(DAYS[0], log(mlflow, DAYS[0], change(model, 0.4)))
     version = ModelRegistry(settings).register(DAYS[1], log(mlflow, DAYS[1], model))
-    path = find_model_file(ModelRegistry(settings), version)
+    path = find_model_file(settings.tracking_uri, version.version)
     content = {
         "cut off": path.read_bytes()[:1000],
         "exchanged": dump_model(change(model, 0.25)),
@@ -200,7 +193,7 @@ def test_a_store_that_cannot_be_read_says_nothing_of_the_model(
     """A folder in the file's place stands for a store that answers with something else than 'not there'."""
     registry = ModelRegistry(settings)
     version = registry.register(DAYS[1], log(mlflow, DAYS[1], model))
-    path = find_model_file(registry, version)
+    path = find_model_file(settings.tracking_uri, version.version)
     path.unlink()
     path.mkdir()
     with pytest.raises(OSError, match="directory"):
@@ -211,7 +204,7 @@ def test_a_damaged_model_is_registered_again_once_it_was_trained_again(
     settings: Settings, mlflow: TrainingMlFlow, model: SpamModel
 ) -> None:
     first = ModelRegistry(settings).register(DAYS[1], log(mlflow, DAYS[1], model))
-    find_model_file(ModelRegistry(settings), first).unlink()
+    find_model_file(settings.tracking_uri, first.version).unlink()
     data_version = fingerprint_model(model)
     assert ModelRegistry(settings).register(DAYS[1], data_version).version == 1, "the same run has the same file"
     log(mlflow, DAYS[1], model)
@@ -228,7 +221,7 @@ def test_a_model_of_before_more_was_stored_of_it_is_whole_all_the_same(
     arrays = {name: array for name, array in model.to_arrays().items() if name not in ("suspects", "held_out_share")}
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
-    find_model_file(ModelRegistry(settings), registered).write_bytes(buffer.getvalue())
+    find_model_file(settings.tracking_uri, registered.version).write_bytes(buffer.getvalue())
     old = dataclasses.replace(registered, data_version=fingerprint_stored_model(buffer.getvalue()))
     assert old.data_version != registered.data_version
     loaded = ModelRegistry(settings).load_model(old)

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -89,6 +90,22 @@ def parse_day(text: str, option: str) -> str:
         return date.fromisoformat(text).isoformat()
     except ValueError:
         raise CommandError(f"{option} {text!r} is not a date; write it as YYYY-MM-DD") from None
+
+
+FirstDay = Annotated[
+    str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first landed).")
+]
+LastDay = Annotated[
+    str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, included (default: the last landed).")
+]
+
+
+def parse_range(first: str | None, last: str | None) -> tuple[str, str]:
+    """Return the first and last day that `--from` and `--to` name, those of all time where they name none."""
+    days = parse_day(first, "--from") if first else "0001-01-01", parse_day(last, "--to") if last else "9999-12-31"
+    if days[0] > days[1]:
+        raise CommandError(f"--from {days[0]} is after --to {days[1]}; swap them")
+    return days
 
 
 def check_partitions(*days: str) -> None:

@@ -7,15 +7,19 @@ import typer
 
 from spam_assets.cli.console import (
     CommandError,
+    FirstDay,
+    LastDay,
     check_partitions,
     err,
     escape_terminal,
     out,
     parse_day,
+    parse_range,
     say_how_to_go_on,
     show_progress,
 )
 from spam_assets.cli.open_home import open_instance, open_landing_zone
+from spam_assets.landing.day_ranges import DAYS_PER_RUN, group_days
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
 commands = typer.Typer()
 
 
-DAYS_PER_RUN = 100
 STRAYS_SHOWN = 3
 
 
@@ -49,12 +52,8 @@ def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help=
 @commands.command(epilog="Example: spam-assets backfill --from 2002-08-01 --to 2002-08-31")
 @say_how_to_go_on()
 def backfill(
-    first: Annotated[
-        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first landed).")
-    ] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, included (default: the last landed).")
-    ] = None,
+    from_: FirstDay = None,
+    to: LastDay = None,
     everything: Annotated[bool, typer.Option("--all", help="Also days that are complete.")] = False,
     days_per_run: Annotated[int, typer.Option(min=1, help="The most days that one run covers.")] = DAYS_PER_RUN,
 ) -> None:
@@ -62,10 +61,7 @@ def backfill(
 
     Where the sensor `retraining` is on, days that it did not train are complete without a model; `--all` trains them.
     """
-    first = parse_day(first, "--from") if first else "0001-01-01"
-    last = parse_day(last, "--to") if last else "9999-12-31"
-    if first > last:
-        raise CommandError(f"--from {first} is after --to {last}; swap them")
+    first, last = parse_range(from_, to)
     with open_instance() as (settings, instance):
         outcomes = run_landed_days(settings, instance, first, last, everything=everything, days_per_run=days_per_run)
         for outcome in outcomes:
@@ -98,7 +94,6 @@ def run_landed_days(
     from spam_assets.engine.life import end_dead_runs
     from spam_assets.engine.run_days import run_days
     from spam_assets.jobs import train_job
-    from spam_assets.landing.day_ranges import group_days
     from spam_assets.registry.training_runs import end_abandoned_runs
 
     zone = open_landing_zone(settings)
@@ -138,7 +133,6 @@ def make_reports(settings: Settings, instance: "dg.DagsterInstance", first: str,
     from spam_assets.engine.run_days import run_days
     from spam_assets.engine.tags import list_days_of_run, tag_days
     from spam_assets.jobs import report_job
-    from spam_assets.landing.day_ranges import group_days
 
     landed = open_landing_zone(settings).days()
     reports = find_reports_to_make(settings, instance, [day for day in landed if first <= day <= last])

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spam_assets.cli.console import CommandError, check_partitions, escape_terminal, out, parse_day, show_progress
+from spam_assets.cli.console import (
+    CommandError,
+    FirstDay,
+    LastDay,
+    check_partitions,
+    escape_terminal,
+    out,
+    parse_range,
+    show_progress,
+)
 from spam_assets.cli.open_home import open_instance
 from spam_assets.settings import Settings, load_settings
 
@@ -18,22 +27,15 @@ if TYPE_CHECKING:
 
 commands = typer.Typer()
 
-DAYS_PER_RUN = 100
-
 
 @commands.command(epilog="Example: spam-assets score --from 2002-10-01")
 def score(
-    first: Annotated[
-        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first landed).")
-    ] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Last day, included (default: the last landed).")
-    ] = None,
+    from_: FirstDay = None,
+    to: LastDay = None,
     everything: Annotated[bool, typer.Option("--all", help="Also days that are scored already.")] = False,
 ) -> None:
     """Score mail without labels: the days whose incoming-{date} file in the landing zone is new or changed."""
-    first = parse_day(first, "--from") if first else "0001-01-01"
-    last = parse_day(last, "--to") if last else "9999-12-31"
+    first, last = parse_range(from_, to)
     settings = load_settings()
     zone = open_incoming_zone(settings)
     days = [day for day in zone.days() if first <= day <= last]
@@ -61,7 +63,7 @@ def score_days(
     from spam_assets.engine.run_days import run_days
     from spam_assets.jobs import score_job
     from spam_assets.landing.day_content import read_day_state
-    from spam_assets.landing.day_ranges import group_days
+    from spam_assets.landing.day_ranges import DAYS_PER_RUN, group_days
 
     records, files = read_day_records(instance, "scored_mail"), zone.list_files()
     todo = [

@@ -18,7 +18,6 @@ from spam_assets.resources import Stores, open_stores
 from spam_assets.settings import Settings
 
 Report = Callable[[int, int | None, str], None]
-ASSETS = ("raw_mail", "validated_mail", "mail_features", "trained_model", "champion_report", "scored_mail")
 MADE_FROM = {"validated_mail": "raw_mail", "mail_features": "validated_mail", "trained_model": "mail_features"}
 
 
@@ -79,15 +78,15 @@ def verify_storage(
     report: Report,
     findings: Findings,
     days: set[str] | None,
-    assets: Collection[str] = ASSETS,
+    assets: Collection[str] | None = None,
 ) -> None:
-    """Read every stored day, or some days, of some assets, and hold it against Dagster's record."""
+    """Read every stored day, or some days, of every asset or of some, and hold it against Dagster's record."""
     stores = _name_stores(open_stores(settings))
     records = {asset: read_day_records(instance, asset) for asset in stores}
     stored = {asset: set(manager.stored_days(asset)) for asset, manager in stores.items()}
     todo = [
         (asset, day)
-        for asset in assets
+        for asset in (stores if assets is None else assets)
         for day in sorted({*records[asset], *stored[asset]})
         if days is None or day in days
     ]

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+DAYS_PER_RUN = 100
+"""The most days that one run covers, unless a person asks for another number."""
+
 
 def group_days(days: Sequence[str], landed: Iterable[str], days_per_range: int) -> list[tuple[str, str]]:
     """Group days into ranges, as few as can be.

@@ -149,8 +149,7 @@ class ModelRegistry:
             version = self.aliased(alias)
             if version is not None and version.training_date < day:
                 return version
-        earlier = [version for version in self.versions() if version.was_champion and version.training_date < day]
-        return max(earlier, key=lambda version: version.training_date, default=None)
+        return self.champions_before([day])[day]  # which reads all versions, and is seldom asked
 
     def champions_before(self, days: Iterable[str]) -> dict[str, RegisteredVersion | None]:
         """Return what `champion_before` returns for each of many days, from one look at all versions."""

@@ -18,7 +18,7 @@ from spam_assets.engine.tags import (
     tag_days,
 )
 from spam_assets.jobs import REASON_TAG, gate_job, mail_job, retrain_job
-from spam_assets.landing.day_ranges import group_days
+from spam_assets.landing.day_ranges import DAYS_PER_RUN, group_days
 from spam_assets.sensors.described import described
 
 REPEAT_TAG = "spam_assets/repeat"
@@ -26,7 +26,6 @@ REPEAT_TAG = "spam_assets/repeat"
 REPEATED_RUN_TAG = "spam_assets/repeat_of"
 PAUSE_SECONDS = tuple(60.0 * 4**number for number in range(6))
 """Before each repeat, from a minute to 17 hours; a day and more altogether."""
-DAYS_PER_RUN = 100
 
 
 @described(

@@ -15,6 +15,7 @@ import dagster as dg
 from spam_assets.engine.day_records import read_day_records
 from spam_assets.engine.tags import tag_days
 from spam_assets.jobs import REASON_TAG, mail_job
+from spam_assets.landing.day_ranges import DAYS_PER_RUN, group_days
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.sensors.described import described
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from spam_assets.landing.watching import WatchPlan
     from spam_assets.landing.zone import LandingZone
 
-DAYS_PER_RUN = 100
 SECONDS_FOR_READING = 20.0
 """Of one tick; Dagster gives it a minute."""
 
@@ -128,7 +128,6 @@ def request_days(plan: "WatchPlan", cursor: str) -> Iterator[dg.RunRequest]:
     The run key holds the cursor: a tick that is repeated after a crash asks for the same runs, which Dagster knows,
     and content that comes back after a change is asked for again.
     """
-    from spam_assets.landing.day_ranges import group_days
     from spam_assets.landing.landing_index import DayState
 
     digests = {requested.day: requested.digest for requested in plan.requested}

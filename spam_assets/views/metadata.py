@@ -1,6 +1,5 @@
 """What people look at in the Dagster UI: previews, shares, tables and pictures, as Dagster metadata."""
 
-import base64
 import re
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
@@ -21,6 +20,7 @@ from spam_assets.mail.columns import (
     SPAM,
     SUBJECT,
 )
+from spam_assets.views.small_pictures import INLINE_CHARACTERS, embed_svg
 from spam_assets.views.sparklines import describe_last_days
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ _ZERO_WIDTH_SPACE = "\N{ZERO WIDTH SPACE}"
 _STARTS_A_LINK = re.compile(r":(?=//)|www(?=\.)|@[\w-]+(?=\.)", re.IGNORECASE)
 """What Markdown as GitHub and Dagster write it makes a link of without any brackets."""
 SUSPECTS_SHOWN = 20
-INLINE_CHARACTERS = 1000
-"""Of longer Markdown the UI shows a link instead."""
 QUARANTINED_SHOWN = 20
 SHOWS_MAIL = frozenset({"preview", "quarantined_messages", "strongest_words", "suspects", "unknown_messages"})
 """Metadata that shows subjects, bodies, words or ids of mail."""
@@ -324,8 +322,7 @@ def describe_suspects(suspects: "Sequence[SuspectLabel]") -> dg.MarkdownMetadata
 
 def picture_metadata(svg: str, title: str) -> dg.MarkdownMetadataValue:
     """Return an SVG as metadata that the UI shows inline."""
-    encoded = base64.b64encode(svg.encode()).decode()
-    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{encoded})")
+    return dg.MetadataValue.md(embed_svg(svg, title))
 
 
 def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | UnreadableModel | None") -> dict[str, Any]:
@@ -364,7 +361,7 @@ def describe_history(standing: "Standing") -> dict[str, Any]:
     for change in reversed(standing.changes):
         when = change.at[:16].replace("T", " ")
         line = f"| {when} | {tell_change(change)} | {change.who} | {escape_markdown(change.why)} |"
-        if len("\n".join([*lines, line])) >= INLINE_CHARACTERS:
+        if len("\n".join([*lines, line])) > INLINE_CHARACTERS:
             break
         lines.append(line)
     pin = standing.pin

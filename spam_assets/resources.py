@@ -4,8 +4,11 @@ Not here: what they do with it. Plain objects are used where Dagster would show 
 UI, because paths, URLs and tracking URIs may hold secrets.
 """
 
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import dagster as dg
 from upath import UPath
@@ -31,6 +34,27 @@ if TYPE_CHECKING:
     from spam_assets.learning.reporting import DayReport
     from spam_assets.mail.day_summary import DaySummary
 
+T = TypeVar("T")
+
+
+class DaysRead(dict[str, tuple[float, T]]):
+    """What was made of days of one asset, with the time their files were written: each is read again when that changes.
+
+    A range of days would otherwise read each file for every later day whose past it is.
+    """
+
+    def look_up(self, day: str, path: UPath, read: Callable[[str], T]) -> T:
+        """Return what is known of a day, read if it must be; raises as `read` does."""
+        written = path.stat().st_mtime
+        if day not in self or self[day][0] != written:
+            self[day] = (written, read(day))
+        return self[day][1]
+
+    def forget_others(self, days: Collection[str]) -> None:
+        """Keep these days only."""
+        for day in self.keys() - set(days):
+            del self[day]
+
 
 @dataclass(frozen=True)
 class MailHistory:
@@ -38,9 +62,8 @@ class MailHistory:
 
     frames: FrameIOManager
     excluded_days: "ExcludedDays | None" = None
-    _card_days: "dict[str, tuple[float, CardDay | None]]" = field(default_factory=dict, repr=False)
-    _summaries: "dict[str, tuple[float, DaySummary]]" = field(default_factory=dict, repr=False)
-    """By day, with the time its file was written: a range of days would otherwise read each file four weeks long."""
+    _card_days: "DaysRead[CardDay | None]" = field(default_factory=DaysRead, repr=False)
+    _summaries: "DaysRead[DaySummary]" = field(default_factory=DaysRead, repr=False)
 
     def last_raw_mail(self, day: str) -> "pd.DataFrame | None":
         """Return what raw_mail of a day was when the day last ran, if it ever did."""
@@ -56,20 +79,18 @@ class MailHistory:
         from spam_assets.learning.card_mail import CARD_COLUMNS, describe_card_day
         from spam_assets.learning.held_out import HELD_OUT_SHARE
 
-        known = {}
+        def read(day: str) -> "CardDay | None":
+            mail = self.frames.load_columns("validated_mail", day, list(CARD_COLUMNS))
+            return describe_card_day(mail, features[day], HELD_OUT_SHARE)
+
+        self._card_days.forget_others(days)
+        found = {}
         for day in sorted(set(days) & set(self.frames.stored_days("validated_mail"))):
-            written = self.frames.path_of("validated_mail", day).stat().st_mtime
-            kept = self._card_days.get(day)
-            if kept is None or kept[0] != written:
-                try:
-                    mail = self.frames.load_columns("validated_mail", day, list(CARD_COLUMNS))
-                except StorageError:  # the model did not need it, so the card does without, and says so
-                    continue
-                kept = (written, describe_card_day(mail, features[day], HELD_OUT_SHARE))
-            known[day] = kept
-        self._card_days.clear()
-        self._card_days.update(known)
-        return {day: described for day, (_, described) in known.items() if described is not None}
+            with suppress(StorageError):  # the model did not need it, so the card does without, and says so
+                described = self._card_days.look_up(day, self.frames.path_of("validated_mail", day), read)
+                if described is not None:
+                    found[day] = described
+        return found
 
     def days_before(self, day: str) -> "list[DaySummary]":
         """Return what is worth knowing of the newest validated days before `day`, oldest first, but no excluded one."""
@@ -79,13 +100,11 @@ class MailHistory:
         excluded = self.excluded_days.read() if self.excluded_days else {}
         stored_days = self.frames.stored_days("validated_mail")
         earlier = [stored for stored in stored_days if stored < day and stored not in excluded][-TRAILING_DAYS:]
-        known = self._summaries
-        for past in earlier:
-            written = self.frames.path_of("validated_mail", past).stat().st_mtime
-            if past not in known or known[past][0] != written:
-                mail = self.frames.load_columns("validated_mail", past, list(SUMMARY_COLUMNS))
-                known[past] = (written, summarize_day(mail, past))
-        return [known[past][1] for past in earlier]
+
+        def read(past: str) -> "DaySummary":
+            return summarize_day(self.frames.load_columns("validated_mail", past, list(SUMMARY_COLUMNS)), past)
+
+        return [self._summaries.look_up(past, self.frames.path_of("validated_mail", past), read) for past in earlier]
 
 
 @dataclass(frozen=True)
@@ -93,20 +112,18 @@ class ReportHistory:
     """The champion reports that earlier runs stored."""
 
     reports: ReportIOManager
-    _known: "dict[str, tuple[float, DayReport]]" = field(default_factory=dict, repr=False)
-    """By day, with the time its file was written."""
+    _read: "DaysRead[DayReport]" = field(default_factory=DaysRead, repr=False)
 
     def days_before(self, day: str, count: int) -> "dict[str, DayReport]":
         """Return the reports of the calendar days before a day, so many at most, oldest first."""
         first = first_day_of_window(day, count + 1)
-        found = {}
-        for past in self.reports.stored_days("champion_report"):
-            if first <= past < day:
-                written = self.reports.path_of("champion_report", past).stat().st_mtime
-                if past not in self._known or self._known[past][0] != written:
-                    self._known[past] = (written, self.reports.load_day("champion_report", past))
-                found[past] = self._known[past][1]
-        return found
+        return {
+            past: self._read.look_up(
+                past, self.reports.path_of("champion_report", past), partial(self.reports.load_day, "champion_report")
+            )
+            for past in self.reports.stored_days("champion_report")
+            if first <= past < day
+        }
 
 
 class Stores(NamedTuple):

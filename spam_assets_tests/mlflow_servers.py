@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -83,6 +86,58 @@ def serve_mlflow(folder: Path, backend: str | None = None, *, with_users: bool =
     finally:
         os.killpg(server.pid, 9)
         server.wait()
+
+
+@dataclass
+class Gateway:
+    """What stands before a server and passes requests on, or says that the server is busy.
+
+    Attributes:
+        url: Where to ask.
+        busy_answers: So many of the next requests are answered 503.
+        refused: The paths that were.
+    """
+
+    url: str
+    busy_answers: int
+    refused: list[str]
+
+
+@contextmanager
+def serve_gateway(server_url: str) -> Iterator[Gateway]:
+    """Run a gateway before a real server, as a load balancer is one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def pass_on(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            body = self.rfile.read(length)
+            if gateway.busy_answers:
+                gateway.busy_answers -= 1
+                gateway.refused.append(self.path)
+                self.send_error(503)
+                return
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            url = f"{server_url}{self.path}"
+            answer = requests.request(self.command, url, data=body, headers=headers, timeout=60)
+            self.send_response(answer.status_code)
+            self.send_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+            self.send_header("Content-Length", str(len(answer.content)))
+            self.end_headers()
+            self.wfile.write(answer.content)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = pass_on  # noqa: N815
+
+        def log_message(self, *_: Any) -> None:
+            """Keep quiet."""
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    gateway = Gateway(f"http://127.0.0.1:{httpd.server_port}", 0, [])
+    threading.Thread(target=httpd.serve_forever, daemon=True).start()
+    try:
+        yield gateway
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
 
 
 def _wait_until_up(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:

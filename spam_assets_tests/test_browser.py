@@ -139,7 +139,9 @@ def test_days_materialized_by_clicks_show_their_checks_and_the_picture(dagster_d
     materialize_by_clicks(page, dagster_dev, f"[{day_text(0)}...{day_text(4)}]")
 
     # The model of the last day: a small picture and the card at once, the large picture behind a link.
-    visit_until_shown(page, f"{dagster_dev}/assets/trained_model?view=partitions&partition={day_text(4)}", "confusion_matrix")
+    visit_until_shown(
+        page, f"{dagster_dev}/assets/trained_model?view=partitions&partition={day_text(4)}", "confusion_matrix"
+    )
     small = page.locator("img[alt='DET curve'][src^='data:image/svg+xml']")
     small.wait_for()
     assert small.evaluate("image => image.naturalWidth") == 180

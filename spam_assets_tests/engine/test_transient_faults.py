@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, ClassVar
 
 import dagster as dg
@@ -21,8 +22,10 @@ from spam_assets.engine.tags import DAYS_TO_REPEAT_TAG, TRANSIENT_FAULT_TAG
 from spam_assets.engine.transient_faults import is_transient
 from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.errors import MailError
+from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail
+from spam_assets_tests.mlflow_servers import serve_gateway, serve_mlflow
 from spam_assets_tests.pipeline import materialized, run_days
 
 MAIL_ASSETS = ["raw_mail", "validated_mail", "mail_features"]
@@ -220,3 +223,29 @@ def test_an_mlflow_server_that_is_away_is_asked_again_and_the_days_are_noted(
     assert not run.is_success
     assert len(asked) == 4
     assert run.tags[DAYS_TO_REPEAT_TAG] == f"{DAYS[0]},{DAYS[1]}"
+
+
+@pytest.mark.slow
+def test_a_real_mlflow_server_that_is_busy_for_a_while_costs_no_asset_of_the_day(
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    land_days: Callable[[int], list[str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # its own tries come before ours
+    land_days(4)
+    with serve_mlflow(tmp_path / "server") as server, serve_gateway(server.url) as gateway:
+        served = settings.model_copy(update={"mlflow_tracking_uri": SecretStr(gateway.url)})
+        assert run_days(served, instance, DAYS[0], DAYS[2]).is_success
+        assert run_days(served, instance, DAYS[3], selection=MAIL_ASSETS).is_success
+        for asset in ("trained_model", "registered_model", "champion_report"):
+            gateway.busy_answers = 2
+            run = run_days(served, instance, DAYS[3], selection=[asset])
+            assert run.is_success
+            assert TRANSIENT_FAULT_TAG not in run.tags
+            assert materialized(instance, asset)[-1] == DAYS[3]
+        assert len(gateway.refused) == 6
+        champion = ModelRegistry(served).aliased(CHAMPION)
+    assert champion is not None
+    assert champion.training_date == DAYS[3]

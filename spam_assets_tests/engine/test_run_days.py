@@ -192,6 +192,21 @@ def test_reports_that_are_missing_or_not_of_the_champion_before_the_day_are_to_b
     assert find_reports_to_make(settings, instance, days) == [days[4]]
 
 
+@SLOW
+def test_where_days_run_newest_first_the_older_reports_keep_the_answer_that_there_was_no_champion(
+    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+) -> None:
+    days = [day_text(offset) for offset in range(5)]
+    for day in days:
+        land_day(day)
+    for day in reversed(days):
+        run_days(settings, instance, day)
+    assert champion_of(settings) is not None
+    for day in days:
+        assert reason_for_nothing(instance, "champion_report", day) == f"there was no champion before {day}"
+    assert find_reports_to_make(settings, instance, days) == []
+
+
 def test_the_champions_before_many_days_are_those_before_each(
     settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
 ) -> None:

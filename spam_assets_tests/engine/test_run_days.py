@@ -192,7 +192,7 @@ def test_reports_that_are_missing_or_not_of_the_champion_before_the_day_are_to_b
     assert find_reports_to_make(settings, instance, days) == [days[4]]
 
 
-@SLOW
+@pytest.mark.slow
 def test_where_days_run_newest_first_the_older_reports_keep_the_answer_that_there_was_no_champion(
     settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
 ) -> None:

@@ -204,10 +204,11 @@ def trained_model(
     mlflow: dg.ResourceParam[TrainingMlFlow],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
+    from spam_assets.learning.daily_protocol import NotEnoughMailError
     from spam_assets.learning.explanation import tell_strongest_words
     from spam_assets.learning.held_out import HELD_OUT_SHARE
     from spam_assets.learning.model_card import build_card
-    from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
+    from spam_assets.learning.training import TrainingSettings, train_model
     from spam_assets.views.card_text import describe_card, write_card_files
     from spam_assets.views.pictures import draw_evaluation
 

@@ -59,7 +59,8 @@ def reproduce_model(settings: Settings, instance: dg.DagsterInstance, number: in
     Raises:
         CommandError: there is no such version, or no record of its training.
     """
-    from spam_assets.learning.training import NotEnoughMailError, train_model
+    from spam_assets.learning.daily_protocol import NotEnoughMailError
+    from spam_assets.learning.training import train_model
 
     registry = ModelRegistry(settings)
     version = {known.version: known for known in registry.versions()}.get(number)

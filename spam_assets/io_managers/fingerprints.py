@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from spam_assets.learning.features import MailFeatures
-    from spam_assets.learning.model import SpamModel
     from spam_assets.learning.reporting import DayReport
+    from spam_assets.learning.trained_model import TrainedModel
 
 DIGEST_CHARACTERS = 16
 
@@ -45,7 +45,7 @@ def fingerprint_features(features: "MailFeatures") -> str:
     return digest.hexdigest()[:DIGEST_CHARACTERS]
 
 
-def fingerprint_model(model: "SpamModel") -> str:
+def fingerprint_model(model: "TrainedModel") -> str:
     """Return the fingerprint of everything a model holds but its suspects."""
     return fingerprint_arrays(model.to_arrays())
 
@@ -55,7 +55,7 @@ def fingerprint_stored_model(content: bytes) -> str:
 
     Later code may store more of a model; what was recorded of an older one holds all the same.
     """
-    from spam_assets.learning.model import read_arrays
+    from spam_assets.learning.trained_model import read_arrays
 
     return fingerprint_arrays(read_arrays(content))
 

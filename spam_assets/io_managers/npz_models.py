@@ -1,4 +1,4 @@
-"""Trained models: `SpamModel` as plain arrays."""
+"""Trained models: `TrainedModel` as plain arrays."""
 
 from typing import TYPE_CHECKING
 
@@ -9,22 +9,22 @@ from spam_assets.io_managers.daily_files import DailyFileIOManager, OutdatedFile
 from spam_assets.io_managers.fingerprints import fingerprint_model, fingerprint_stored_model
 
 if TYPE_CHECKING:
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
 
 
 class ModelIOManager(DailyFileIOManager):
-    """`SpamModel` as plain arrays."""
+    """`TrainedModel` as plain arrays."""
 
     extension = ".npz"
 
     @override
-    def to_bytes(self, value: "SpamModel") -> bytes:
-        from spam_assets.learning.model import dump_model
+    def to_bytes(self, value: "TrainedModel") -> bytes:
+        from spam_assets.learning.model_files import dump_model
 
         return dump_model(value)
 
     @override
-    def fingerprint(self, value: "SpamModel") -> str:
+    def fingerprint(self, value: "TrainedModel") -> str:
         return fingerprint_model(value)
 
     @override
@@ -42,7 +42,7 @@ class ModelIOManager(DailyFileIOManager):
         return self.data_version_of(asset, day)
 
     @override
-    def from_path(self, path: UPath) -> "SpamModel":
-        from spam_assets.learning.model import load_model
+    def from_path(self, path: UPath) -> "TrainedModel":
+        from spam_assets.learning.model_files import load_model
 
         return load_model(path.read_bytes())

@@ -28,6 +28,7 @@ import numpy.typing as npt
 import pandas as pd
 from numba import njit
 
+from spam_assets.learning.mail_text import MailText
 from spam_assets.mail.columns import BODY, LABEL, MESSAGE_ID, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
 
 WORDS = "words"
@@ -74,11 +75,13 @@ class MailFeatures:
         message_ids: Object array of n message ids.
         labels: int8 array of n labels, 1 for spam and 0 for ham.
         views: One ``SparseRows`` of n rows for each name in ``VIEWS``.
+        mail: The same n messages for models that read words; None where only the features are known.
     """
 
     message_ids: npt.NDArray[np.object_]
     labels: npt.NDArray[np.int8]
     views: Mapping[str, SparseRows]
+    mail: MailText | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from spam_assets.learning.features import featurize_mail
-from spam_assets.learning.model import SpamModel, load_model
+from spam_assets.learning.model import SpamModel
+from spam_assets.learning.trained_model import TrainedModel, read_arrays
 from spam_assets.mail.columns import RAW, TEXT
 from spam_assets.mail.completion import complete_mail
 
@@ -18,7 +19,7 @@ SPAM_PROBABILITY = "spam_probability"
 IS_SPAM = "is_spam"
 
 
-def score_mail(model: SpamModel, mail: pd.DataFrame) -> pd.DataFrame:
+def score_mail(model: TrainedModel, mail: pd.DataFrame) -> pd.DataFrame:
     """Return `spam_probability` (0 to 1) and `is_spam` for each row, in the index of `mail`.
 
     Args:
@@ -35,7 +36,7 @@ def score_mail(model: SpamModel, mail: pd.DataFrame) -> pd.DataFrame:
 class ServedModel:
     """What `mlflow.pyfunc.load_model` calls."""
 
-    def __init__(self, model: SpamModel) -> None:
+    def __init__(self, model: TrainedModel) -> None:
         self._model = model
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002
@@ -75,4 +76,4 @@ def _spread_lists(mail: pd.DataFrame) -> pd.DataFrame:
 
 def _load_pyfunc(path: str) -> ServedModel:
     """Load the model file, which is plain arrays; the name is MLflow's."""
-    return ServedModel(load_model(Path(path).read_bytes()))
+    return ServedModel(SpamModel.from_arrays(read_arrays(Path(path).read_bytes())))

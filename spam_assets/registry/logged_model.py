@@ -19,7 +19,7 @@ from spam_assets.mail.columns import LABEL, MAIL_COLUMNS, TEXT
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
 
 LOADER_MODULE = "spam_assets.learning.serving"
 REQUIRED_PACKAGES = ("numba", "numpy", "pandas")
@@ -111,14 +111,14 @@ def build_signature() -> "ModelSignature":
     )
 
 
-def dump_logged_model(model: "SpamModel") -> bytes:
+def dump_logged_model(model: "TrainedModel") -> bytes:
     """Return a model as the bytes that are logged: who loads it needs no ids of other people's mail, its suspects."""
-    from spam_assets.learning.model import dump_model
+    from spam_assets.learning.model_files import dump_model
 
     return dump_model(replace(model, suspects=()))
 
 
-def log_model(run_id: str, model: "SpamModel") -> str:
+def log_model(run_id: str, model: "TrainedModel") -> str:
     """Log a model to a training run and return its URI, which resolves faster than `runs:/{run_id}/model`."""
     import mlflow
 

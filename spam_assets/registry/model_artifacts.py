@@ -6,7 +6,7 @@ from spam_assets.io_managers.fingerprints import fingerprint_stored_model
 from spam_assets.registry.store import TrackingError
 
 if TYPE_CHECKING:
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.registry.registered_models import RegisteredVersion
 
 
@@ -26,14 +26,14 @@ class UnreadableModelError(TrackingError):
         self.is_outdated = is_outdated
 
 
-def parse_model(version: "RegisteredVersion", content: bytes | None) -> "SpamModel":
+def parse_model(version: "RegisteredVersion", content: bytes | None) -> "TrainedModel":
     """Return the model in the bytes of a version's artifact; None stands for an artifact that is not there.
 
     Raises:
         UnreadableModelError: it is missing, damaged or another one's, or reads features of another version.
     """
     from spam_assets.learning.code_versions import OtherVersionError
-    from spam_assets.learning.model import load_model
+    from spam_assets.learning.model_files import load_model
 
     again = f"spam-assets run --date {version.training_date} registers it again, spam-assets promote names another one"
     if content is None:

@@ -21,7 +21,7 @@ from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.registry.logged_model import MODEL_FILE, dump_logged_model, find_serving_files, find_version
 
 if TYPE_CHECKING:
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.learning.training import TrainingSettings
 
 RECORD_FILE = "record.json"
@@ -143,7 +143,7 @@ class TrainingRecord:
 
 def build_record(
     training_date: str,
-    model: "SpamModel",
+    model: "TrainedModel",
     data_version: str,
     settings: "TrainingSettings",
     window: Mapping[str, str],

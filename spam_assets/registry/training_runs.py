@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.learning.training import TrainingSettings
 
 RUN_FINISHED = "FINISHED"
@@ -134,7 +134,7 @@ class TrainingMlFlow(MlFlow):
         self,
         run_id: str,
         day: str,
-        model: "SpamModel",
+        model: "TrainedModel",
         data_version: str,
         settings: "TrainingSettings",
         window: Mapping[str, str],

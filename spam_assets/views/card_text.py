@@ -11,7 +11,7 @@ from spam_assets.learning.model_card import ModelCard, Part
 from spam_assets.views.small_pictures import INLINE_CHARACTERS, draw_calibration, draw_small_det, embed_svg
 
 if TYPE_CHECKING:
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.learning.training import TrainingSettings
 
 TABLE_HEAD = (
@@ -90,7 +90,7 @@ def write_card_files(
     }
 
 
-def describe_card(card: ModelCard, model: "SpamModel") -> dict[str, Any]:
+def describe_card(card: ModelCard, model: "TrainedModel") -> dict[str, Any]:
     """Return the card in short and the DET curve, as metadata that the UI shows without a click."""
     return {
         "det": dg.MetadataValue.md(draw_small_det(model)),

@@ -1,0 +1,56 @@
+"""How an estimator reads mail: as frames, or as what its first steps make of each message whatever they learnt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from spam_assets.learning.estimator_scores import compute_margins, split_stateless
+from spam_assets.learning.features import MailFeatures
+from spam_assets.learning.methods import EstimatorError
+from spam_assets.learning.stored_estimators import name_unfitted
+
+
+class EstimatorReading:
+    """An estimator in two parts: stateless first steps, whose work is done once for each day, and the rest.
+
+    Args:
+        estimator: Fitted or not.
+
+    Attributes:
+        rest: What learns: the last step of a Pipeline of which all others are stateless, else the whole.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self._first, self.rest = split_stateless(estimator)
+        self._key = name_unfitted(self._first) if self._first is not None else ""
+
+    @property
+    def is_split(self) -> bool:
+        """Whether there are stateless first steps."""
+        return self._first is not None
+
+    def get_ready(self, features: MailFeatures) -> None:
+        """Fit the first steps to some mail, which teaches them nothing but that they were fitted, and its columns."""
+        if self._first is not None:
+            self._first.fit(_find_mail(features).read())
+
+    def read(self, features: MailFeatures) -> Any:
+        """What the rest is given: n rows of a matrix, or of a frame.
+
+        Raises:
+            EstimatorError: The mail itself is not there.
+        """
+        mail = _find_mail(features)
+        return mail.read() if self._first is None else mail.vectorise(self._key, self._first.transform)
+
+    def compute_margins(self, features: MailFeatures) -> npt.NDArray[Any]:
+        """See ``estimator_scores.compute_margins``; raises as ``read``."""
+        return compute_margins(self.rest, self.read(features))
+
+
+def _find_mail(features: MailFeatures) -> Any:
+    if features.mail is None:
+        raise EstimatorError("an estimator reads mail, and of this day only hashed features are at hand")
+    return features.mail

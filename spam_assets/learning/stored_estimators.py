@@ -1,0 +1,141 @@
+"""Somebody else's fitted estimator as bytes that run no code when they are loaded: skops (`skops.io`).
+
+Equal estimators give equal bytes: skops names objects by their addresses in memory and notes the time, which is undone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from spam_assets.learning.methods import EstimatorError, tell_error
+
+OWN_TYPES = ("spam_assets.learning.classifier.SpamClassifier", "spam_assets.learning.text_columns.TextColumns")
+"""Ours, which may be loaded as those of scikit-learn."""
+SCHEMA = "schema.json"
+
+
+def pack_estimator(estimator: Any, name: str, trusted_types: Collection[str] = ()) -> bytes:
+    """Return a fitted estimator as the bytes of a skops file.
+
+    Args:
+        estimator: The estimator.
+        name: Whose it is, for errors.
+        trusted_types: As for ``unpack_estimator``, which would refuse others; so they are refused here already.
+
+    Raises:
+        EstimatorError: skops cannot store it, or it has types that nobody trusts.
+    """
+    import skops.io
+
+    try:
+        content = _make_canonical(skops.io.dumps(estimator))
+    except Exception as error:
+        raise EstimatorError(
+            f"{name}: its fitted estimator cannot be stored by skops ({tell_error(error)}); lambdas and functions "
+            "defined in functions cannot, named functions and classes of a module can"
+        ) from error
+    _refuse_unknown_types(content, name, trusted_types)
+    return content
+
+
+def unpack_estimator(content: bytes, name: str, trusted_types: Collection[str] = ()) -> Any:
+    """Return the estimator in the bytes of a skops file; only code of types that are trusted is run.
+
+    Args:
+        content: The bytes.
+        name: Whose it is, for errors.
+        trusted_types: Types, by full name, that may be loaded beside those that skops knows to be safe.
+
+    Raises:
+        EstimatorError: It has other types, or is damaged, or its code is not there.
+    """
+    import skops.io
+
+    _refuse_unknown_types(content, name, trusted_types)
+    try:
+        return skops.io.loads(content, trusted=sorted({*trusted_types, *OWN_TYPES}))
+    except Exception as error:
+        raise EstimatorError(f"{name}: its stored estimator cannot be loaded ({tell_error(error)})") from error
+
+
+def find_unknown_types(content: bytes) -> list[str]:
+    """Return the types in a skops file that neither skops nor we know to be safe, by full name."""
+    import skops.io
+
+    return sorted(set(skops.io.get_untrusted_types(data=content)) - set(OWN_TYPES))
+
+
+def name_unfitted(estimator: Any) -> str:
+    """Return a name for an estimator's types and parameters; empty where they hang on code that may change."""
+    import sklearn
+    import skops.io
+
+    try:
+        content = _make_canonical(skops.io.dumps(sklearn.base.clone(estimator)))
+        if find_unknown_types(content):
+            return ""
+    except Exception:  # noqa: BLE001 - what has no name is only not kept
+        return ""
+    return hashlib.sha256(f"{sklearn.__version__} ".encode() + content).hexdigest()[:16]
+
+
+def list_modules(content: bytes) -> set[str]:
+    """Return the modules that the types in a skops file are of."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = json.loads(archive.read(SCHEMA))
+    return {str(node["__module__"]) for node in _walk(schema) if "__module__" in node}
+
+
+def _refuse_unknown_types(content: bytes, name: str, trusted_types: Collection[str]) -> None:
+    try:
+        unknown = [one for one in find_unknown_types(content) if one not in trusted_types]
+    except Exception as error:
+        raise EstimatorError(f"{name}: its stored estimator is damaged ({tell_error(error)})") from error
+    if unknown:
+        raise EstimatorError(
+            f"{name}: its estimator has types that are not known to be safe: {', '.join(unknown)}; if you trust their "
+            f"code, set SPAM_ASSETS_TRUSTED_TYPES={','.join(unknown)}"
+        )
+
+
+def _make_canonical(content: bytes) -> bytes:
+    """The same file, with objects numbered as they come instead of by address, and without a time."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        schema = json.loads(archive.read(SCHEMA))
+        files = {name: archive.read(name) for name in archive.namelist() if name != SCHEMA}
+    numbers: dict[Any, int] = {}
+    named: dict[str, bytes] = {}
+    for position, node in enumerate(_walk(schema)):
+        if node.get("__loader__") == "SetNode":
+            node["content"].sort(key=lambda one: json.dumps(one.get("content"), sort_keys=True))
+        if "__id__" in node:
+            # Two equal strings may be one object or two, as Python likes it.
+            key = ("text", position) if node.get("__loader__") == "JsonNode" else node["__id__"]
+            node["__id__"] = numbers.setdefault(key, len(numbers) + 1)
+        if isinstance(node.get("file"), str) and node["file"] in files:
+            stem, dot, suffix = node["file"].partition(".")
+            number = numbers.setdefault(("file", stem), len(numbers) + 1)
+            new = f"{number}{dot}{suffix}"
+            named[new] = files[node["file"]]
+            node["file"] = new
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, data in [(SCHEMA, json.dumps(schema).encode()), *sorted(named.items())]:
+            archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED, 1)
+    return buffer.getvalue()
+
+
+def _walk(node: Any) -> Iterator[dict[str, Any]]:
+    """All objects in a schema, in order."""
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _walk(value)

@@ -1,5 +1,6 @@
-"""Trained models: `TrainedModel` as plain arrays."""
+"""Trained models of any method as plain arrays."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -13,9 +14,18 @@ if TYPE_CHECKING:
 
 
 class ModelIOManager(DailyFileIOManager):
-    """`TrainedModel` as plain arrays."""
+    """Trained models of any method as plain arrays.
+
+    Args:
+        base_path: Where the days are stored.
+        trusted_types: See `learning.methods.Method`.
+    """
 
     extension = ".npz"
+
+    def __init__(self, base_path: UPath, trusted_types: Collection[str] = ()) -> None:
+        super().__init__(base_path)
+        self._trusted_types = frozenset(trusted_types)
 
     @override
     def to_bytes(self, value: "TrainedModel") -> bytes:
@@ -45,4 +55,4 @@ class ModelIOManager(DailyFileIOManager):
     def from_path(self, path: UPath) -> "TrainedModel":
         from spam_assets.learning.model_files import load_model
 
-        return load_model(path.read_bytes())
+        return load_model(path.read_bytes(), self._trusted_types)

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 from spam_assets.learning.estimator_model import EstimatorModel
 from spam_assets.learning.estimator_scores import compute_margins
 from spam_assets.learning.explanation_parts import Explanation, Reason, make_printable
 from spam_assets.learning.mail_text import shape_mail
-from spam_assets.learning.methods import EstimatorError, tell_error
 from spam_assets.mail.columns import BODY, MESSAGE_ID, SUBJECT
 
 MOST_WORDS = 200

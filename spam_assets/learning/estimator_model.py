@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from spam_assets.learning.methods import EstimatorError, tell_error
+from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 from spam_assets.learning.stored_estimators import unpack_estimator
 from spam_assets.learning.trained_model import TrainedModel, pack_sparse, unpack_common
 
@@ -25,11 +26,13 @@ class EstimatorModel(TrainedModel):
 
     Attributes:
         packed: The fitted estimator, as ``stored_estimators.pack_estimator`` stores it.
+        unknown_types: Its types, by full name, that are not known to be safe; who trained it trusted them.
         fitted_days: The days after which it was fitted anew, oldest first; empty where it learnt day by day.
         trusted_types: See ``methods.Method``; of who loads it, not stored.
     """
 
     packed: bytes
+    unknown_types: tuple[str, ...] = ()
     fitted_days: tuple[str, ...] = ()
     trusted_types: frozenset[str] = frozenset()
 
@@ -42,11 +45,7 @@ class EstimatorModel(TrainedModel):
     def _reading(self) -> EstimatorReading:
         from spam_assets.learning.estimator_reading import EstimatorReading
 
-        return EstimatorReading(self.estimator)
-
-    @cached_property
-    def _known_margins(self) -> dict[tuple[str, str, bytes], npt.NDArray[np.float64]]:
-        return {}
+        return EstimatorReading(self.estimator, self._blame)
 
     def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """See ``TrainedModel``.
@@ -54,14 +53,14 @@ class EstimatorModel(TrainedModel):
         Raises:
             EstimatorError: The mail itself is not there, the estimator cannot be loaded, or it fails.
         """
-        if not len(features):
-            return np.empty(0)
+        return self._reading.compute_margins(features) if len(features) else np.empty(0)
+
+    @contextmanager
+    def _blame(self, doing: str) -> Iterator[None]:
         try:
-            return self._reading.compute_margins(features)
-        except EstimatorError:
-            raise
+            yield
         except Exception as error:
-            raise EstimatorError(f"{self.method} fails to score mail ({tell_error(error)})") from error
+            raise EstimatorError(f"{self.method}: {doing} failed ({tell_error(error)})") from error
 
     @property
     def learning_told(self) -> str:
@@ -81,6 +80,7 @@ class EstimatorModel(TrainedModel):
         """See ``TrainedModel``."""
         return {
             "estimator": np.frombuffer(self.packed, np.uint8),
+            "unknown_types": np.array(self.unknown_types, np.str_),
             "method": np.array(self.method),
             "fitted_days": np.array(self.fitted_days, np.str_),
             **pack_sparse("log_odds", self.log_odds),
@@ -93,6 +93,7 @@ class EstimatorModel(TrainedModel):
         return cls(
             **unpack_common(arrays),
             packed=arrays["estimator"].tobytes(),
+            unknown_types=tuple(arrays["unknown_types"].tolist()),
             method=str(arrays["method"]),
             fitted_days=tuple(arrays["fitted_days"].tolist()),
             trusted_types=frozenset(trusted_types),

@@ -16,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from spam_assets.learning.daily_protocol import ScaledHistory, learn_window
+from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 from spam_assets.learning.estimator_model import EstimatorModel
 from spam_assets.learning.estimator_reading import EstimatorReading
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import TABLE_SIZES, WORDS, MailFeatures
 from spam_assets.learning.label_suspects import rank_suspects
-from spam_assets.learning.methods import MUST_RETURN, EstimatorError, Method, tell_error
+from spam_assets.learning.methods import MUST_RETURN, Method
 from spam_assets.learning.model import round_weights
 from spam_assets.learning.stored_estimators import pack_estimator
 from spam_assets.learning.training import TrainingSettings
@@ -43,10 +44,11 @@ def train_estimator(window: Mapping[str, MailFeatures], method: Method, settings
     learner, history = _EstimatorLearner(method, last_day), ScaledHistory(settings)
     walked = learn_window(window, settings, learner, history)
     estimator, fitted_days = learner.finish()
-    packed = pack_estimator(estimator, method.reference, method.trusted_types)
+    packed, unknown_types = pack_estimator(estimator, method.reference, method.trusted_types)
     calibration, threshold, progressive = history.calibrate_progressively()
     model = EstimatorModel(
         packed=packed,
+        unknown_types=unknown_types,
         method=method.reference,
         trusted_types=method.trusted_types,
         fitted_days=fitted_days,
@@ -74,8 +76,7 @@ class _EstimatorLearner:
         self._method = method
         self._last_day = last_day
         self._estimator = method.build()
-        with self._naming("building"):
-            self._reading = EstimatorReading(self._estimator)
+        self._reading = EstimatorReading(self._estimator, self._blame)
         self._is_streaming = hasattr(self._reading.rest, "partial_fit")
         self._is_ready = False
         self._seen: list[Any] = []  # what a fit is given, a day each
@@ -91,8 +92,7 @@ class _EstimatorLearner:
             return np.empty(0)
         if not self._is_streaming and self.ham + self.spam >= REFIT_GROWTH * self._fitted_messages:
             self._fit()
-        with self._naming("scoring"):
-            return self._reading.compute_margins(features)
+        return self._reading.compute_margins(features)
 
     def learn(self, features: MailFeatures, margins: npt.NDArray[np.float64] | None, day: str) -> None:  # noqa: ARG002
         """See ``daily_protocol.Learner``."""
@@ -105,14 +105,13 @@ class _EstimatorLearner:
         self.spam += spam
         self.ham += len(labels) - spam
         self._newest = day
-        with self._naming("reading mail"):
-            if not self._is_ready:
-                self._reading.get_ready(features)
-                self._is_ready = True
-            mail = self._reading.read(features)
+        if not self._is_ready:
+            self._reading.get_ready(features)
+            self._is_ready = True
+        mail = self._reading.read(features)
         wanted = labels.astype(np.int64)
         if self._is_streaming:
-            with self._naming("partial_fit"):
+            with self._blame("partial_fit"):
                 self._reading.rest.partial_fit(mail, wanted, classes=CLASSES)
             return
         self._seen.append(mail)
@@ -132,21 +131,19 @@ class _EstimatorLearner:
         mail = stack(self._seen)
         self._seen = [mail]
         labels = np.concatenate(self._labels)
-        with self._naming("fit"):
-            if not self._reading.is_split:  # a new one, for what was learnt before must not count twice
-                self._estimator = self._method.build()
-                self._reading = EstimatorReading(self._estimator)
+        if not self._reading.is_split:  # a new one, for what was learnt before must not count twice
+            self._estimator = self._method.build()
+            self._reading = EstimatorReading(self._estimator, self._blame)
+        with self._blame("fit"):
             self._reading.rest.fit(mail, labels)
         self._fitted_days.append(self._newest)
         self._fitted_messages = self.ham + self.spam
 
     @contextmanager
-    def _naming(self, doing: str) -> Iterator[None]:
+    def _blame(self, doing: str) -> Iterator[None]:
         """Say whose code failed, doing what, for which date."""
         try:
             yield
-        except EstimatorError:
-            raise
         except Exception as error:
             raise EstimatorError(
                 f"{self._method.reference}: {doing} failed on mail up to {self._newest or 'the first day'}, for the "

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ import numpy.typing as npt
 import pandas as pd
 from numba import njit
 
-from spam_assets.learning.mail_text import MailText
+from spam_assets.learning.mail_text import MailText, hold_mail
 from spam_assets.mail.columns import BODY, LABEL, MESSAGE_ID, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
 
 WORDS = "words"
@@ -109,6 +109,11 @@ def featurize_mail(frame: pd.DataFrame) -> MailFeatures:
         parts[PATTERNS].append(SparseRows(patterns, pattern_offsets))
     views = {view: _stack(rows) for view, rows in parts.items()}
     return MailFeatures(frame[MESSAGE_ID].to_numpy(dtype=object), labels, views)
+
+
+def read_frame(frame: pd.DataFrame) -> MailFeatures:
+    """As ``featurize_mail``, with the frame itself for models that read words; so it stays in memory as long."""
+    return replace(featurize_mail(frame), mail=hold_mail(frame))
 
 
 NO_HEADER = -1

@@ -16,10 +16,6 @@ ESTIMATOR_COLUMNS = (MESSAGE_ID, RECEIVED_AT, SENDER, RECIPIENTS, SUBJECT, BODY,
 """What an estimator is given, always all of it and in this order."""
 
 
-class MailChangedError(ValueError):
-    """The mail is not that of the features any more."""
-
-
 class TextVectors(Protocol):
     """Keeps what stateless vectorisers made of days of mail."""
 
@@ -39,18 +35,16 @@ class MailText:
     """Mail that is read when it is asked for.
 
     Attributes:
-        load: Reads the day's mail, a frame with the mail columns.
+        load: Reads the day's mail, a frame with the mail columns: the very messages of the features.
         day: Which day it is; empty where it is none that is stored.
-        version: Names what `load` reads; empty where nobody knows.
+        find_version: Names what `load` reads, so that what was made of it can be kept; None where nobody knows.
         vectors: Keeps what stateless vectorisers make of it; None where nobody does.
-        message_ids: Of all of the day's n messages; what `load` reads must have them.
-        rows: The messages meant, by position; None: all of them.
+        rows: The messages meant, by position; None: all of the day's.
     """
 
     load: Callable[[], pd.DataFrame]
-    message_ids: npt.NDArray[np.object_]
     day: str = ""
-    version: str = ""
+    find_version: Callable[[], str] | None = None
     vectors: TextVectors | None = None
     rows: npt.NDArray[np.int64] | None = None
 
@@ -61,10 +55,9 @@ class MailText:
     def read(self) -> pd.DataFrame:
         """The messages, columns ``ESTIMATOR_COLUMNS``; text is never missing, and `raw` is empty where there is none.
 
-        Raises:
-            MailChangedError: The mail is not that of the features any more.
+        Raises whatever `load` raises.
         """
-        mail = shape_mail(self._load())
+        mail = shape_mail(self.load())
         return mail if self.rows is None else mail.iloc[self.rows].reset_index(drop=True)
 
     def vectorise(self, key: str, transform: Callable[[pd.DataFrame], Any]) -> Any:
@@ -74,23 +67,16 @@ class MailText:
             key: Of the vectoriser and its parameters; empty: what it makes is not kept.
             transform: From a frame as ``read`` gives it.
         """
-        if self.vectors is None or not key or not self.version:
+        if self.vectors is None or not key or self.find_version is None:
             return transform(self.read())
-        matrix = self.vectors.look_up(self.day, self.version, key, lambda: transform(shape_mail(self._load())))
+        version = self.find_version()
+        matrix = self.vectors.look_up(self.day, version, key, lambda: transform(shape_mail(self.load())))
         return matrix if self.rows is None else matrix[self.rows]
-
-    def _load(self) -> pd.DataFrame:
-        mail = self.load()
-        if not np.array_equal(mail[MESSAGE_ID].to_numpy(dtype=object), self.message_ids):
-            raise MailChangedError(
-                f"the mail of {self.day or 'a day'} was made anew while a model read it; run it again"
-            )
-        return mail
 
 
 def hold_mail(mail: pd.DataFrame) -> MailText:
-    """Mail that is in memory already."""
-    return MailText(lambda: mail, mail[MESSAGE_ID].to_numpy(dtype=object))
+    """Mail that is in memory already, with any of the mail columns."""
+    return MailText(lambda: mail)
 
 
 def shape_mail(mail: pd.DataFrame) -> pd.DataFrame:

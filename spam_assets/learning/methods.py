@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spam_assets.learning.estimator_errors import EstimatorError, tell_error
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,10 +29,6 @@ MUST_RETURN = (
     "received_at, sender, recipients, subject, body, raw) and labels (1 is spam), and which has predict_proba or "
     "decision_function"
 )
-
-
-class EstimatorError(ValueError):
-    """Somebody else's estimator cannot be imported, built, fitted, asked, stored or loaded; one sentence says which."""
 
 
 @dataclass(frozen=True)
@@ -127,12 +125,6 @@ def parse_method(reference: str | None, trusted_types: frozenset[str] = frozense
     if not REFERENCE.fullmatch(reference):
         raise EstimatorError(f"{reference!r} names no estimator; write module:function, as my_models:build_pipeline")
     return Method(reference, trusted_types)
-
-
-def tell_error(error: BaseException) -> str:
-    """An error of somebody else's code as part of a sentence, on one line and short."""
-    text = " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 def _name_value(value: Any) -> str:

@@ -12,15 +12,15 @@ import zipfile
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from spam_assets.learning.methods import EstimatorError, tell_error
+from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 
 OWN_TYPES = ("spam_assets.learning.classifier.SpamClassifier", "spam_assets.learning.text_columns.TextColumns")
 """Ours, which may be loaded as those of scikit-learn."""
 SCHEMA = "schema.json"
 
 
-def pack_estimator(estimator: Any, name: str, trusted_types: Collection[str] = ()) -> bytes:
-    """Return a fitted estimator as the bytes of a skops file.
+def pack_estimator(estimator: Any, name: str, trusted_types: Collection[str] = ()) -> tuple[bytes, tuple[str, ...]]:
+    """Return a fitted estimator as the bytes of a skops file, and its types that are not known to be safe.
 
     Args:
         estimator: The estimator.
@@ -39,8 +39,7 @@ def pack_estimator(estimator: Any, name: str, trusted_types: Collection[str] = (
             f"{name}: its fitted estimator cannot be stored by skops ({tell_error(error)}); lambdas and functions "
             "defined in functions cannot, named functions and classes of a module can"
         ) from error
-    _refuse_unknown_types(content, name, trusted_types)
-    return content
+    return content, _refuse_unknown_types(content, name, trusted_types)
 
 
 def unpack_estimator(content: bytes, name: str, trusted_types: Collection[str] = ()) -> Any:
@@ -91,16 +90,19 @@ def list_modules(content: bytes) -> set[str]:
     return {str(node["__module__"]) for node in _walk(schema) if "__module__" in node}
 
 
-def _refuse_unknown_types(content: bytes, name: str, trusted_types: Collection[str]) -> None:
+def _refuse_unknown_types(content: bytes, name: str, trusted_types: Collection[str]) -> tuple[str, ...]:
+    """Return the types that are not known to be safe, all of them trusted."""
     try:
-        unknown = [one for one in find_unknown_types(content) if one not in trusted_types]
+        found = find_unknown_types(content)
     except Exception as error:
         raise EstimatorError(f"{name}: its stored estimator is damaged ({tell_error(error)})") from error
+    unknown = [one for one in found if one not in trusted_types]
     if unknown:
         raise EstimatorError(
             f"{name}: its estimator has types that are not known to be safe: {', '.join(unknown)}; if you trust their "
-            f"code, set SPAM_ASSETS_TRUSTED_TYPES={','.join(unknown)}"
+            f"code, set SPAM_ASSETS_TRUSTED_TYPES={','.join(found)}"
         )
+    return tuple(found)
 
 
 def _make_canonical(content: bytes) -> bytes:

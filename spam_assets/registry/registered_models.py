@@ -177,7 +177,7 @@ class ModelRegistry:
         """
         if version.version in self._loaded:
             return self._loaded[version.version]
-        model = parse_model(version, self._read_artifact(version))
+        model = parse_model(version, self._read_artifact(version), self._settings.trusted)
         self.remember(version, model)
         return model
 

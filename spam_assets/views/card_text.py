@@ -74,10 +74,11 @@ the run's parameters, and `spam-assets run --date {card.training_date}`; the sam
 
 
 def write_card_files(
-    card: ModelCard, settings: "TrainingSettings", window_days: int, data_version: str
+    card: ModelCard, settings: "TrainingSettings", window_days: int, data_version: str, method: str = ""
 ) -> dict[str, str]:
-    """Return the card and its picture by file name, for MLflow."""
+    """Return the card and its picture by file name, for MLflow; `method` is empty for ours."""
     made_from = {
+        **({"SPAM_ASSETS_ESTIMATOR": method} if method else {}),
         "SPAM_ASSETS_WINDOW_DAYS": window_days,
         "SPAM_ASSETS_TARGET_FPR": settings.target_fpr,
         "SPAM_ASSETS_VOUCHED_DAYS": ",".join(sorted(settings.vouched_days)) or "none",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from spam_assets.learning.methods import OURS_NAME
 from spam_assets.mail.columns import (
     BODY,
     COLUMN_DESCRIPTIONS,
@@ -162,6 +163,8 @@ def describe_model(model: "TrainedModel", window: Sequence[str], picture: str) -
     """
     evaluation, own = model.evaluation, model.held_out
     return {
+        "method": model.method or OURS_NAME,
+        **({"how_it_learnt": model.learning_told} if model.learning_told else {}),
         "evaluation": picture_metadata(picture, "DET curve and score histogram"),
         "daily_protocol_one_minus_roca_percent": evaluation.one_minus_roca_percent,
         "daily_protocol_recall": evaluation.recall,

@@ -1,6 +1,7 @@
 """Somebody else's fitted estimator as bytes that run no code when they are loaded: skops (`skops.io`).
 
 Equal estimators give equal bytes: skops names objects by their addresses in memory and notes the time, which is undone.
+skops writes some 900 bytes for each word of a vocabulary, so a vocabulary is stored as one text.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import json
 import zipfile
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from spam_assets.learning.estimator_errors import EstimatorError, tell_error
@@ -33,7 +35,8 @@ def pack_estimator(estimator: Any, name: str, trusted_types: Collection[str] = (
     import skops.io
 
     try:
-        content = _make_canonical(skops.io.dumps(estimator))
+        with _vectorisers_as_stored(estimator):
+            content = _make_canonical(skops.io.dumps(estimator))
     except Exception as error:
         raise EstimatorError(
             f"{name}: its fitted estimator cannot be stored by skops ({tell_error(error)}); lambdas and functions "
@@ -57,9 +60,13 @@ def unpack_estimator(content: bytes, name: str, trusted_types: Collection[str] =
 
     _refuse_unknown_types(content, name, trusted_types)
     try:
-        return skops.io.loads(content, trusted=sorted({*trusted_types, *OWN_TYPES}))
+        estimator = skops.io.loads(content, trusted=sorted({*trusted_types, *OWN_TYPES}))
+        for vectoriser in _find_vectorisers(estimator, set()):
+            if isinstance(getattr(vectoriser, "vocabulary_", None), str):
+                vectoriser.vocabulary_ = _read_vocabulary(vectoriser.vocabulary_)
     except Exception as error:
         raise EstimatorError(f"{name}: its stored estimator cannot be loaded ({tell_error(error)})") from error
+    return estimator
 
 
 def find_unknown_types(content: bytes) -> list[str]:
@@ -75,7 +82,9 @@ def name_unfitted(estimator: Any) -> str:
     import skops.io
 
     try:
-        content = _make_canonical(skops.io.dumps(sklearn.base.clone(estimator)))
+        unfitted = sklearn.base.clone(estimator)
+        with _vectorisers_as_stored(unfitted):
+            content = _make_canonical(skops.io.dumps(unfitted))
         if find_unknown_types(content):
             return ""
     except Exception:  # noqa: BLE001 - what has no name is only not kept
@@ -103,6 +112,58 @@ def _refuse_unknown_types(content: bytes, name: str, trusted_types: Collection[s
             f"code, set SPAM_ASSETS_TRUSTED_TYPES={','.join(found)}"
         )
     return tuple(found)
+
+
+@contextmanager
+def _vectorisers_as_stored(estimator: Any) -> Iterator[None]:
+    """Have vocabularies be one text, a line a word in the order of their columns, as long as this lasts.
+
+    Gone meanwhile is the address in memory of a list of stop words, by which scikit-learn knows that it looked at it.
+    """
+    before: list[tuple[Any, dict[str, Any]]] = []
+    try:
+        for vectoriser in _find_vectorisers(estimator, set()):
+            before.append((vectoriser, dict(vars(vectoriser))))
+            vars(vectoriser).pop("_stop_words_id", None)
+            text = _write_vocabulary(getattr(vectoriser, "vocabulary_", None))
+            if text is not None:
+                vectoriser.vocabulary_ = text
+        yield
+    finally:
+        for vectoriser, attributes in before:
+            vars(vectoriser).update(attributes)
+
+
+def _write_vocabulary(words: Any) -> str | None:
+    """The words of a vocabulary in the order of their columns, a line each; None where they are not all that."""
+    if not isinstance(words, dict) or sorted(words.values()) != list(range(len(words))):
+        return None
+    text = "\n".join(sorted(words, key=words.__getitem__))
+    return text if words and text.count("\n") == len(words) - 1 else None  # no word holds a line's end
+
+
+def _read_vocabulary(text: str) -> dict[str, int]:
+    """Undo ``_write_vocabulary``."""
+    return {word: at for at, word in enumerate(text.split("\n"))}
+
+
+def _find_vectorisers(thing: Any, seen: set[int]) -> Iterator[Any]:
+    """The text vectorisers of scikit-learn within an estimator."""
+    from sklearn.base import BaseEstimator
+    from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if isinstance(thing, CountVectorizer | HashingVectorizer):
+        yield thing
+    elif isinstance(thing, BaseEstimator):
+        yield from _find_vectorisers(list(vars(thing).values()), seen)
+    elif isinstance(thing, list | tuple):
+        for part in thing:
+            yield from _find_vectorisers(part, seen)
+    elif isinstance(thing, dict):
+        yield from _find_vectorisers(list(thing.values()), seen)
 
 
 def _make_canonical(content: bytes) -> bytes:

@@ -194,7 +194,7 @@ def test_the_model_carries_only_what_scoring_imports(logged: Logged, tmp_path: P
     code = """if True:
         import sys
         import spam_assets.learning.serving as serving
-        serving.ServedModel(serving.load_model(open(sys.argv[1], "rb").read())).predict([b"Subject: x\\n\\ny", b"z"])
+        serving._load_pyfunc(sys.argv[1]).predict([b"Subject: x\\n\\ny", b"z"])
         print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("spam_assets")), sep="\\n")
     """
     done = subprocess.run(

@@ -32,7 +32,7 @@ def hashing_sgd() -> "Pipeline":
 
     return make_pipeline(
         TextColumns(),
-        HashingVectorizer(n_features=1 << 18, alternate_sign=False),
+        HashingVectorizer(n_features=1 << 17, alternate_sign=False),
         SGDClassifier(loss="log_loss", alpha=1e-6, random_state=0),
     )
 

@@ -39,6 +39,9 @@ MATURE_MESSAGES = 100
 """Margins given after so many messages of each class choose calibration and threshold, once there are enough:
 what a model gets wrong in its first days says little of what it gets wrong now."""
 
+RECALIBRATION_GROWTH = 1.1
+"""Margins of any scale are calibrated again, to be held against labels, when there are so many times as many."""
+
 Model = TypeVar("Model", bound=TrainedModel)
 
 
@@ -221,7 +224,7 @@ class ScaledHistory(History):
     of the days before makes of them.
     """
 
-    _known: tuple[int, Calibration] = (-1, Calibration())
+    _known: tuple[int, Calibration] = (0, Calibration())
 
     def fit(self, margins: npt.NDArray[np.float64], labels: npt.NDArray[np.int8]) -> tuple[Calibration, float]:
         """See ``History``."""
@@ -232,11 +235,12 @@ class ScaledHistory(History):
 
     def contradict(self, labels: npt.NDArray[np.int8], margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """See ``History``."""
-        if self._known[0] != len(self._days):
+        messages = sum(map(len, self._margins))
+        if messages >= RECALIBRATION_GROWTH * self._known[0]:
             newest = self._settings.calibration_messages
             margins_so_far = np.concatenate([np.empty(0), *self._margins])[-newest:]
             labels_so_far = np.concatenate([np.empty(0, np.int8), *self._labels])[-newest:]
-            self._known = (len(self._days), self.fit(margins_so_far, labels_so_far)[0])
+            self._known = (messages, self.fit(margins_so_far, labels_so_far)[0])
         return contradict_labels(labels, self._known[1].standardise(margins))
 
     def suspect(self, calibration: Calibration) -> list[SuspectLabel]:

@@ -11,7 +11,8 @@ The plain script reads the same stored mail, leaves out the same held-out messag
 ``tfidf_logistic_regression`` after the same days, scores each day by the fit before it, and does nothing else: no
 calibration, no threshold, no evaluation, no suspect labels, nothing stored.
 
-Two ratios are asked for: ``hashing_sgd`` at most 2 x ours, ``tfidf_logistic_regression`` at most 1.3 x the plain script.
+Two ratios are asked for: ``hashing_sgd`` at most 2 x ours, and ``tfidf_logistic_regression`` at most 1.3 x the plain
+script.
 """
 
 from __future__ import annotations

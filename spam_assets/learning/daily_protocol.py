@@ -153,7 +153,7 @@ class HeldOutMail:
     def try_model(self, model: TrainedModel) -> Evaluation:
         """How a model does on all of it, at its threshold."""
         labels = np.concatenate([features.labels for _, features in self._days])
-        scores = np.concatenate([model.score(features) for _, features in self._days])
+        scores = model.calibration.apply(model.score_margins_of([features for _, features in self._days]))
         return evaluate_scores(labels, scores, model.threshold, tuple(day for day, _ in self._days))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,6 +54,11 @@ class EstimatorModel(TrainedModel):
             EstimatorError: The mail itself is not there, the estimator cannot be loaded, or it fails.
         """
         return self._reading.compute_margins(features) if len(features) else np.empty(0)
+
+    def score_margins_of(self, days: Sequence[MailFeatures]) -> npt.NDArray[np.float64]:
+        """See ``TrainedModel``; the estimator is asked once."""
+        found = [features for features in days if len(features)]
+        return self._reading.compute_margins_of(found) if found else np.empty(0)
 
     @contextmanager
     def _blame(self, doing: str) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -63,6 +63,12 @@ class EstimatorReading:
         with self._blame("scoring"):
             return compute_margins(self.rest, mail)
 
+    def compute_margins_of(self, days: Sequence[MailFeatures]) -> npt.NDArray[np.float64]:
+        """The same for several days at once, none of them empty."""
+        mail = stack([self.read(features) for features in days])
+        with self._blame("scoring"):
+            return compute_margins(self.rest, mail)
+
     def _transform(self, mail: Any) -> Any:
         with self._blame("transform"):
             return self._first.transform(mail)
@@ -72,3 +78,17 @@ def _find_mail(features: MailFeatures) -> MailText:
     if features.mail is None:
         raise EstimatorError("an estimator reads mail, and of this day only hashed features are at hand")
     return features.mail
+
+
+def stack(parts: list[Any]) -> Any:
+    """Days of mail as one: frames, or sparse or dense matrices."""
+    if len(parts) == 1:
+        return parts[0]
+    import pandas as pd
+    from scipy import sparse
+
+    if all(isinstance(part, pd.DataFrame) for part in parts):
+        return pd.concat(parts, ignore_index=True)
+    if any(sparse.issparse(part) for part in parts):
+        return sparse.vstack(parts, format="csr")
+    return np.concatenate([np.asarray(part) for part in parts])

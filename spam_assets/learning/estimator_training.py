@@ -18,7 +18,7 @@ import numpy.typing as npt
 from spam_assets.learning.daily_protocol import ScaledHistory, learn_window
 from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 from spam_assets.learning.estimator_model import EstimatorModel
-from spam_assets.learning.estimator_reading import EstimatorReading
+from spam_assets.learning.estimator_reading import EstimatorReading, stack
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import TABLE_SIZES, WORDS, MailFeatures
 from spam_assets.learning.label_suspects import rank_suspects
@@ -149,17 +149,3 @@ class _EstimatorLearner:
                 f"{self._method.reference}: {doing} failed on mail up to {self._newest or 'the first day'}, for the "
                 f"model of {self._last_day} ({tell_error(error)}); {MUST_RETURN}"
             ) from error
-
-
-def stack(parts: list[Any]) -> Any:
-    """Days of mail as one: frames, or sparse or dense matrices."""
-    if len(parts) == 1:
-        return parts[0]
-    import pandas as pd
-    from scipy import sparse
-
-    if all(isinstance(part, pd.DataFrame) for part in parts):
-        return pd.concat(parts, ignore_index=True)
-    if any(sparse.issparse(part) for part in parts):
-        return sparse.vstack(parts, format="csr")
-    return np.concatenate([np.asarray(part) for part in parts])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,10 @@ class TrainedModel(ABC):
     @abstractmethod
     def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Margin of each message before calibration, shape (n,); higher is more likely spam."""
+
+    def score_margins_of(self, days: Sequence[MailFeatures]) -> npt.NDArray[np.float64]:
+        """The same for several days at once, shape (all their messages,)."""
+        return np.concatenate([np.empty(0), *map(self.score_margins, days)])
 
     def score(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Calibrated spam probability of each message, shape (n,)."""

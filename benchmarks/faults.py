@@ -231,7 +231,7 @@ def run_data_faults(folder: Path, totals: Totals) -> Iterator[Fault]:
 
 def read_learnt_days(home: Home, day: str) -> set[str]:
     """Return the days that the model of the last day has learnt."""
-    from spam_assets.learning.model import load_model
+    from spam_assets.learning.model_files import load_model
 
     return set(load_model(home.path_of("trained_model", day).read_bytes()).days)
 

@@ -47,12 +47,15 @@ import pandas as pd
 
 from benchmarks.quality import land_corpus
 from benchmarks.retraining import load_mail
+from spam_assets.learning.daily_protocol import NotEnoughMailError
 from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE, select_messages
-from spam_assets.learning.model import SpamModel, dump_model, load_model
+from spam_assets.learning.model import SpamModel
+from spam_assets.learning.model_files import dump_model, load_model
 from spam_assets.learning.succession import Judged, Succession, judge_day
-from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
+from spam_assets.learning.trained_model import TrainedModel
+from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.blocking_rules import judge_day as check_day
 from spam_assets.mail.columns import BODY
 
@@ -135,8 +138,9 @@ def join_messages(parts: Sequence[MailFeatures]) -> MailFeatures:
     )
 
 
-def plant_model(scenario: str, model: SpamModel) -> SpamModel:
+def plant_model(scenario: str, model: TrainedModel) -> TrainedModel:
     """The model that takes the place of the trained one."""
+    assert isinstance(model, SpamModel)
     if scenario == "calls_nothing_spam":
         return replace(model, threshold=1.1)
     if scenario == "calls_everything_spam":
@@ -146,8 +150,9 @@ def plant_model(scenario: str, model: SpamModel) -> SpamModel:
     return model
 
 
-def forget(model: SpamModel, steps: int) -> SpamModel:
+def forget(model: TrainedModel, steps: int) -> TrainedModel:
     """A model that has lost a 20th of its weights so many times."""
+    assert isinstance(model, SpamModel)
     kept = (1 - FORGOTTEN_A_STEP) ** steps
     weights, log_odds = (
         np.where(np.random.default_rng(seed).random(len(values)) < kept, values, 0).astype(np.float32)

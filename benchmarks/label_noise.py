@@ -36,10 +36,11 @@ import pandas as pd
 
 from benchmarks.quality import CORPUS_HELD_OUT_FROM, FILTERS, OURS, WINDOW_DAYS, land_corpus
 from spam_assets.landing.zone import LandingZone
+from spam_assets.learning.daily_protocol import NotEnoughMailError
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE
-from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
+from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.columns import HAM, LABEL, MESSAGE_ID, SPAM
 from spam_assets.mail.validation import select_valid_mail
 

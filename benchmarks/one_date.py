@@ -97,10 +97,11 @@ class PlainPipeline:
     def run_day(self, day: str) -> dict[str, str]:
         """Take a day through everything; return the data versions of its features and, if there is one, its model."""
         from spam_assets.io_managers.fingerprints import fingerprint_features, fingerprint_model
+        from spam_assets.learning.daily_protocol import NotEnoughMailError
         from spam_assets.learning.explanation import tell_strongest_words
         from spam_assets.learning.features import featurize_mail
         from spam_assets.learning.held_out import HELD_OUT_SHARE
-        from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
+        from spam_assets.learning.training import TrainingSettings, train_model
         from spam_assets.mail.blocking_rules import judge_day
         from spam_assets.mail.day_summary import summarize_day
         from spam_assets.mail.validation import QualityError, validate_day
@@ -142,7 +143,7 @@ class PlainPipeline:
         import mlflow
         from mlflow.entities import Metric, Param, RunTag
 
-        from spam_assets.learning.model import dump_model
+        from spam_assets.learning.model_files import dump_model
         from spam_assets.registry.logged_model import (
             LOADER_MODULE,
             build_signature,
@@ -207,7 +208,7 @@ class PlainPipeline:
         from mlflow.exceptions import MlflowException
 
         from spam_assets.learning.dated_model import DatedModel
-        from spam_assets.learning.model import load_model
+        from spam_assets.learning.model_files import load_model
         from spam_assets.learning.succession import Succession, judge_day
 
         champion, dated = None, None

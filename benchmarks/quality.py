@@ -113,7 +113,8 @@ class _SpamAssets:
         self._features = {past: features for past, features in self._features.items() if past >= oldest}
 
     def train(self) -> None:
-        from spam_assets.learning.training import NotEnoughMailError, train_model
+        from spam_assets.learning.daily_protocol import NotEnoughMailError
+        from spam_assets.learning.training import train_model
 
         try:
             self._model = train_model(self._features, self._settings)

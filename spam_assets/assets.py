@@ -30,6 +30,8 @@ from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.incoming import IncomingZone
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
+from spam_assets.learning.estimator_errors import EstimatorError
+from spam_assets.learning.methods import parse_method
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
 from spam_assets.mail.incoming_rules import INCOMING_RULES, judge_incoming_day
 from spam_assets.mail.quarantine import find_quarantined
@@ -89,6 +91,7 @@ training_window = dg.AssetSpec(
 WINDOW_OF_DAYS = dg.AssetDep(
     training_window, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=1 - SETTINGS.window_days)
 )
+METHOD = parse_method(SETTINGS.estimator, SETTINGS.trusted)
 MAIL_EVERY_DAY = (
     dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
     if SETTINGS.end_date is None  # an archive has an end, and is not expected to go on
@@ -204,10 +207,11 @@ def trained_model(
     mlflow: dg.ResourceParam[TrainingMlFlow],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """A spam filter that has learnt the window of days that ends with this day."""
+    from spam_assets.learning.daily_protocol import NotEnoughMailError
     from spam_assets.learning.explanation import tell_strongest_words
     from spam_assets.learning.held_out import HELD_OUT_SHARE
     from spam_assets.learning.model_card import build_card
-    from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model
+    from spam_assets.learning.training import TrainingSettings
     from spam_assets.views.card_text import describe_card, write_card_files
     from spam_assets.views.pictures import draw_evaluation
 
@@ -218,12 +222,15 @@ def trained_model(
     )
     try:
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
-            model = train_model(window, settings)
+            model = METHOD.train(window, settings)
             versions = window.data_versions()
             version = fingerprint_model(model)
             card = build_card(day, model, list(window), mail_history.describe_days(window, model.progressive.days))
             picture = draw_evaluation(model, day)
-            texts = {"evaluation.svg": picture, **write_card_files(card, settings, SETTINGS.window_days, version)}
+            texts = {
+                "evaluation.svg": picture,
+                **write_card_files(card, settings, SETTINGS.window_days, version, model.method),
+            }
             mlflow.log_training(run, day, model, version, settings, versions, texts)
             yield dg.MaterializeResult(  # here, so that the MLflow run ends when Dagster has stored the model
                 value=model,
@@ -240,6 +247,8 @@ def trained_model(
                 tags={SOURCE_TAG: fingerprint_training(versions, SETTINGS)},
                 data_version=dg.DataVersion(version),
             )
+    except EstimatorError as error:  # it would fail again
+        raise dg.Failure(str(error), allow_retries=False) from error
     except NotEnoughMailError as too_little:
         source = fingerprint_training(window.data_versions(), SETTINGS)
         record_nothing(context, f"no model for {day}: {too_little}", source)

@@ -18,6 +18,7 @@ from spam_assets.io_managers.daily_files import StorageError
 from spam_assets.io_managers.json_reports import ReportIOManager
 from spam_assets.io_managers.npz_models import ModelIOManager
 from spam_assets.io_managers.parquet_frames import FrameIOManager
+from spam_assets.io_managers.text_vectors import DailyTextVectors
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import build_mlflow_resource
 from spam_assets.settings import Settings
@@ -141,9 +142,14 @@ def open_stores(settings: Settings) -> Stores:
     return Stores(
         FrameIOManager(storage),
         FeaturesIOManager(storage, days_kept_open=settings.window_days),
-        ModelIOManager(storage),
+        ModelIOManager(storage, settings.trusted),
         ReportIOManager(storage),
     )
+
+
+def open_text_vectors(settings: Settings) -> DailyTextVectors:
+    """Return what vectorisers made of days of mail, which is stored beside the assets."""
+    return DailyTextVectors(UPath(settings.storage_url))
 
 
 def open_excluded_days(settings: Settings) -> "ExcludedDays":
@@ -171,7 +177,9 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "models": dg.IOManagerDefinition.hardcoded_io_manager(stores.models),
         "reports": dg.IOManagerDefinition.hardcoded_io_manager(stores.reports),
         "training_windows": dg.ResourceDefinition.hardcoded_resource(
-            TrainingWindows(zone, stores.frames, stores.features, settings.window_days, excluded_days)
+            TrainingWindows(
+                zone, stores.frames, stores.features, settings.window_days, excluded_days, open_text_vectors(settings)
+            )
         ),
         "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(stores.frames, excluded_days)),
         "report_history": dg.ResourceDefinition.hardcoded_resource(ReportHistory(stores.reports)),

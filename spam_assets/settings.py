@@ -19,6 +19,8 @@ ENV_FILE = Path(".env")
 ALERT_KINDS = ("run_failed", "champion_promoted", "champion_refused", "no_mail", "landing_problem")
 """What alerts can be about."""
 DAY = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
+ESTIMATOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+TYPE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 """A bare address, as HTML's `<input type=email>` takes it; no name and no comment round it."""
 SERVICE_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
@@ -57,6 +59,8 @@ class Settings(BaseSettings):
     window_days: int = Field(default=90, ge=1)
     target_fpr: float = Field(default=0.001, gt=0, lt=1)
     vouched_days: str | None = None
+    estimator: str | None = None
+    trusted_types: str | None = None
     max_day_megabytes: int = Field(default=2048, ge=1)
     previews: bool = True
     scores_csv: bool = False
@@ -158,6 +162,24 @@ class Settings(BaseSettings):
                 )
         return days
 
+    @field_validator("estimator")
+    @classmethod
+    def _check_that_the_estimator_has_a_name(cls, estimator: str | None) -> str | None:
+        if estimator is not None and not ESTIMATOR.fullmatch(estimator):
+            raise ValueError("SPAM_ASSETS_ESTIMATOR must be module:function, as my_models:build_pipeline")
+        return estimator
+
+    @field_validator("trusted_types")
+    @classmethod
+    def _check_that_trusted_types_are_types(cls, types: str | None) -> str | None:
+        for position, name in enumerate(_split_list(types), start=1):
+            if not TYPE_NAME.fullmatch(name):
+                raise ValueError(
+                    f"entry {position} of SPAM_ASSETS_TRUSTED_TYPES is no type; write module.Type, several with commas "
+                    "between them"
+                )
+        return types
+
     @model_validator(mode="after")
     def _check_that_email_is_complete(self) -> Self:
         needed = {
@@ -178,6 +200,11 @@ class Settings(BaseSettings):
     def vouched(self) -> frozenset[str]:
         """The days that are learnt even if their labels contradict everything before them."""
         return frozenset(_split_list(self.vouched_days))
+
+    @property
+    def trusted(self) -> frozenset[str]:
+        """The types, by full name, that stored estimators may have beside those that are known to be safe."""
+        return frozenset(_split_list(self.trusted_types))
 
     @property
     def landing_url(self) -> str:

@@ -5,7 +5,7 @@ does not depend on which days happened to run before it. Days that a person excl
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,11 +15,16 @@ from spam_assets.io_managers.daily_files import OutdatedFileError, StorageError,
 from spam_assets.io_managers.parquet_frames import FrameIOManager
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from spam_assets.landing.excluded_days import ExcludedDays
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import MailFeatures
+    from spam_assets.learning.mail_text import TextVectors
 
 
+ReadMail = Callable[[str], "pd.DataFrame"]
+"""Reads the valid mail of a day that is not stored as such."""
 MadeAgain = Callable[[str, "MailFeatures"], None]
 """Told of a day and its new features, before they are stored."""
 EXCLUDED = "excluded"
@@ -53,6 +58,7 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         left_out: Days that it should hold and does not, each with the reason.
         make_again: Makes the features of a day again whose stored ones are of another version of the code; None: such
             a day is an error.
+        attach_mail: Puts the mail of a day behind its features; None: models that read words cannot learn them.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         landed_days: Sequence[str] = (),
         left_out: Mapping[str, str] | None = None,
         make_again: "Callable[[str], MailFeatures] | None" = None,
+        attach_mail: "Callable[[str, MailFeatures], MailFeatures] | None" = None,
     ) -> None:
         self.excluded = dict(excluded or {})
         self.without_file = tuple(without_file)
@@ -73,12 +80,17 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         self._asset = asset
         self._computed = computed or {}
         self._make_again = make_again
+        self._attach_mail = attach_mail
         self._days = sorted({*stored_days, *self._computed})
         self._versions_read: dict[str, str] = {}
         self.landed_days = tuple(landed_days)
         self.left_out = dict(left_out or {})
 
     def __getitem__(self, day: str) -> "MailFeatures":
+        features = self._read(day)
+        return features if self._attach_mail is None else self._attach_mail(day, features)
+
+    def _read(self, day: str) -> "MailFeatures":
         if day in self._computed:
             return self._computed[day]
         if day not in self._days:
@@ -112,7 +124,7 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         try:
             return self._features.data_version_of(self._asset, day)
         except OutdatedFileError:
-            return self._features.fingerprint(self[day])
+            return self._features.fingerprint(self._read(day))
 
 
 @dataclass(frozen=True)
@@ -125,6 +137,7 @@ class TrainingWindows:
         features: Where features are stored.
         window_days: How many days a window spans.
         excluded_days: The days that a person excluded; None where nobody can.
+        vectors: Keeps what stateless vectorisers make of days of mail; None: nobody does.
     """
 
     zone: "LandingZone"
@@ -132,6 +145,7 @@ class TrainingWindows:
     features: FeaturesIOManager
     window_days: int
     excluded_days: "ExcludedDays | None" = None
+    vectors: "TextVectors | None" = None
 
     def find_reasons(self) -> dict[str, str]:
         """Return the excluded days, each with the reason.
@@ -155,7 +169,7 @@ class TrainingWindows:
         """
         from spam_assets.landing.errors import LandingError, LandingZoneError
         from spam_assets.learning.features import featurize_mail
-        from spam_assets.mail.validation import QualityError, validate_day
+        from spam_assets.mail.validation import QualityError
 
         first_day = first_day_of_window(last_day, self.window_days)
         stored, validated, raw = (
@@ -177,14 +191,15 @@ class TrainingWindows:
         stored = [day for day in stored if day not in excluded]
         computed: dict[str, MailFeatures] = {}
         left_out: dict[str, str] = {}
+        unstored: dict[str, ReadMail] = {}
         for day in sorted({*landed, *validated, *raw} - set(stored) - set(excluded)):
             if day in validated:
                 computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
                 continue
             # A day that has raw mail only was refused, or another process is about to validate it.
+            unstored[day] = self._read_raw if day in raw else self._read_landed
             try:
-                mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).frame
-                computed[day] = featurize_mail(validate_day(mail, day))
+                computed[day] = featurize_mail(unstored[day](day))
             except LandingZoneError:
                 raise
             except (LandingError, QualityError) as refused:
@@ -199,6 +214,7 @@ class TrainingWindows:
             landed_days=[day for day in computed if day not in validated and day not in raw],
             left_out=left_out,
             make_again=partial(self._make_again, made_again),
+            attach_mail=partial(self._attach_mail, unstored),
         )
 
     def load_day(self, day: str, made_again: MadeAgain | None = None) -> "MailFeatures":
@@ -207,9 +223,48 @@ class TrainingWindows:
         Raises:
             StorageError: they are missing or damaged.
         """
-        return WindowOfDays(self.features, "mail_features", [day], make_again=partial(self._make_again, made_again))[
-            day
-        ]
+        window = WindowOfDays(
+            self.features,
+            "mail_features",
+            [day],
+            make_again=partial(self._make_again, made_again),
+            attach_mail=partial(self._attach_mail, {}),
+        )
+        return window[day]
+
+    def _attach_mail(self, unstored: Mapping[str, ReadMail], day: str, features: "MailFeatures") -> "MailFeatures":
+        from spam_assets.learning.mail_text import MailText
+
+        ids = features.message_ids
+
+        def read() -> "pd.DataFrame":
+            mail = unstored[day](day) if day in unstored else self.frames.load_day("validated_mail", day)
+            if mail["message_id"].tolist() != ids.tolist():
+                raise WindowChangedError(
+                    f"the mail of {day} is not that of its features, or was made anew while a model learnt it; run the "
+                    "day again"
+                )
+            return mail
+
+        if day in unstored:
+            return replace(features, mail=MailText(read, day))
+        path = self.frames.path_of("validated_mail", day)
+
+        def find_version() -> str:
+            written = path.stat()
+            return f"{written.st_size}-{written.st_mtime}"
+
+        return replace(features, mail=MailText(read, day, find_version, self.vectors))
+
+    def _read_raw(self, day: str) -> "pd.DataFrame":
+        from spam_assets.mail.validation import validate_day
+
+        return validate_day(self.frames.load_day("raw_mail", day), day)
+
+    def _read_landed(self, day: str) -> "pd.DataFrame":
+        from spam_assets.mail.validation import validate_day
+
+        return validate_day(self.zone.read(day).frame, day)
 
     def _make_again(self, made_again: MadeAgain | None, day: str) -> "MailFeatures":
         from spam_assets.learning.features import featurize_mail

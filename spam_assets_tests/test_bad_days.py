@@ -200,7 +200,7 @@ def test_models_are_those_that_the_good_days_alone_give(ran: RangeRun) -> None:
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import featurize_mail
     from spam_assets.learning.held_out import HELD_OUT_SHARE
-    from spam_assets.learning.model import dump_model
+    from spam_assets.learning.model_files import dump_model
     from spam_assets.learning.training import TrainingSettings, train_model
     from spam_assets.mail.validation import validate_day
 

@@ -143,7 +143,7 @@ def _delete_from_storage(stores: Stores, is_meant: Callable[[str], bool], day: s
 
 def _delete_from_models(settings: Settings, stores: Stores, is_meant: Callable[[str], bool]) -> Iterator[str]:
     """Take the message off the lists of suspect labels; nothing else of a model names messages."""
-    from spam_assets.learning.model import dump_model, load_model
+    from spam_assets.learning.model_files import dump_model, load_model
 
     count = 0
     for trained in stores.models.stored_days("trained_model"):

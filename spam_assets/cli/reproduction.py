@@ -59,7 +59,9 @@ def reproduce_model(settings: Settings, instance: dg.DagsterInstance, number: in
     Raises:
         CommandError: there is no such version, or no record of its training.
     """
-    from spam_assets.learning.training import NotEnoughMailError, train_model
+    from spam_assets.learning.daily_protocol import NotEnoughMailError
+    from spam_assets.learning.estimator_errors import EstimatorError
+    from spam_assets.learning.methods import parse_method
 
     registry = ModelRegistry(settings)
     version = {known.version: known for known in registry.versions()}.get(number)
@@ -77,8 +79,8 @@ def reproduce_model(settings: Settings, instance: dg.DagsterInstance, number: in
     if len(window) == len(record.window):
         report(len(window), len(window), "days, training")
         try:
-            found = fingerprint_model(train_model(window, training))
-        except NotEnoughMailError as error:
+            found = fingerprint_model(parse_method(record.method, settings.trusted).train(window, training))
+        except (NotEnoughMailError, EstimatorError) as error:
             changes.append(str(error))
     if found == version.data_version:
         return Reproduction(version, found, tuple(changes), code)
@@ -126,7 +128,7 @@ def read_window(
     stores: Stores, record: TrainingRecord, report: "Report"
 ) -> "tuple[dict[str, MailFeatures], list[str]]":
     """Return the days of a record that are there, and a sentence for each that is not what was learnt."""
-    from spam_assets.learning.features import featurize_mail
+    from spam_assets.learning.features import read_frame
 
     window: dict[str, MailFeatures] = {}
     changes = []
@@ -140,7 +142,7 @@ def read_window(
         except StorageError as error:
             changes.append(error.description or str(error))
         try:
-            made = featurize_mail(stores.frames.load_day("validated_mail", day))
+            made = read_frame(stores.frames.load_day("validated_mail", day))
         except StorageError as error:
             changes.append(error.description or str(error))
         for what, features in (("mail_features", stored), ("validated_mail", made)):

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from spam_assets.learning.features import MailFeatures
-    from spam_assets.learning.model import SpamModel
     from spam_assets.learning.reporting import DayReport
+    from spam_assets.learning.trained_model import TrainedModel
 
 DIGEST_CHARACTERS = 16
 
@@ -45,7 +45,7 @@ def fingerprint_features(features: "MailFeatures") -> str:
     return digest.hexdigest()[:DIGEST_CHARACTERS]
 
 
-def fingerprint_model(model: "SpamModel") -> str:
+def fingerprint_model(model: "TrainedModel") -> str:
     """Return the fingerprint of everything a model holds but its suspects."""
     return fingerprint_arrays(model.to_arrays())
 
@@ -55,7 +55,7 @@ def fingerprint_stored_model(content: bytes) -> str:
 
     Later code may store more of a model; what was recorded of an older one holds all the same.
     """
-    from spam_assets.learning.model import read_arrays
+    from spam_assets.learning.trained_model import read_arrays
 
     return fingerprint_arrays(read_arrays(content))
 
@@ -86,8 +86,13 @@ def fingerprint_reported(features_version: str, champion_version: str | None) ->
     return hashlib.sha256(json.dumps([features_version, champion_version]).encode()).hexdigest()[:32]
 
 
-def fingerprint_training(window: Mapping[str, str], settings: Settings) -> str:
-    """Return the digest of what a model is made from: its days by data version, the settings and the method."""
+def fingerprint_training(window: Mapping[str, str], settings: Settings, method: str | None = None) -> str:
+    """Return the digest of what a model is made from: its days by data version, the settings and the method.
+
+    `method` is a reference, see `learning.methods`; None: the one of the settings.
+    """
     chosen = [settings.window_days, settings.target_fpr, sorted(settings.vouched & set(window))]
     made_from = [sorted(window.items()), *chosen, FEATURES_VERSION, MODEL_VERSION]
+    reference = (settings.estimator if method is None else method) or ""
+    made_from += [reference] if reference else []  # what was made by our own method stays what it was
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]  # a tag takes 63 characters

@@ -1,5 +1,6 @@
-"""Trained models: `SpamModel` as plain arrays."""
+"""Trained models of any method as plain arrays."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -9,22 +10,31 @@ from spam_assets.io_managers.daily_files import DailyFileIOManager, OutdatedFile
 from spam_assets.io_managers.fingerprints import fingerprint_model, fingerprint_stored_model
 
 if TYPE_CHECKING:
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
 
 
 class ModelIOManager(DailyFileIOManager):
-    """`SpamModel` as plain arrays."""
+    """Trained models of any method as plain arrays.
+
+    Args:
+        base_path: Where the days are stored.
+        trusted_types: See `learning.methods.Method`.
+    """
 
     extension = ".npz"
 
+    def __init__(self, base_path: UPath, trusted_types: Collection[str] = ()) -> None:
+        super().__init__(base_path)
+        self._trusted_types = frozenset(trusted_types)
+
     @override
-    def to_bytes(self, value: "SpamModel") -> bytes:
-        from spam_assets.learning.model import dump_model
+    def to_bytes(self, value: "TrainedModel") -> bytes:
+        from spam_assets.learning.model_files import dump_model
 
         return dump_model(value)
 
     @override
-    def fingerprint(self, value: "SpamModel") -> str:
+    def fingerprint(self, value: "TrainedModel") -> str:
         return fingerprint_model(value)
 
     @override
@@ -42,7 +52,7 @@ class ModelIOManager(DailyFileIOManager):
         return self.data_version_of(asset, day)
 
     @override
-    def from_path(self, path: UPath) -> "SpamModel":
-        from spam_assets.learning.model import load_model
+    def from_path(self, path: UPath) -> "TrainedModel":
+        from spam_assets.learning.model_files import load_model
 
-        return load_model(path.read_bytes())
+        return load_model(path.read_bytes(), self._trusted_types)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from spam_assets.learning.features import MailFeatures, featurize_mail
+from spam_assets.learning.features import MailFeatures, read_frame
 from spam_assets.learning.held_out import find_held_out, select_messages
 from spam_assets.mail.columns import BODY, LABEL, MESSAGE_ID, RAW, SENDER
 from spam_assets.mail.sender_kinds import name_sender_kind
@@ -50,5 +50,5 @@ def describe_card_day(mail: pd.DataFrame, features: MailFeatures, held_out_share
         has_headers=learnt[RAW].notna().to_numpy(dtype=np.bool_),
         labels=np.array(features.labels[~is_held_out], np.int8),
         held_out=select_messages(features, is_held_out),
-        held_out_bare=featurize_mail(mail.loc[is_held_out, [MESSAGE_ID, BODY, LABEL]]),
+        held_out_bare=read_frame(mail.loc[is_held_out, [MESSAGE_ID, BODY, LABEL]]),
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from spam_assets.learning.model import SpamModel
+from spam_assets.learning.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -10,7 +10,7 @@ class DatedModel:
     """A model, the date it was trained for, its version where it is registered, and why it is barred, if it is."""
 
     training_date: str
-    model: SpamModel
+    model: TrainedModel
     version: int | None = None
     barred: str = ""
 

@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from spam_assets.learning.estimator_model import EstimatorModel
+from spam_assets.learning.explanation_parts import Explanation, Reason, make_printable
 from spam_assets.learning.features import (
     FOUR_GRAM,
     NO_HEADER,
@@ -26,59 +28,11 @@ from spam_assets.learning.features import (
     locate_features,
 )
 from spam_assets.learning.model import EVIDENCE_PRIOR, EVIDENCE_SHARE, SpamModel
+from spam_assets.learning.trained_model import TrainedModel
 from spam_assets.mail.columns import MESSAGE_ID
 
 _LONGEST_HEADER_NAME = 40
 _PREVIEW = 10
-
-
-@dataclass(frozen=True)
-class Reason:
-    """A piece of a message and what it adds to the margin.
-
-    Attributes:
-        text: The word or the four bytes, printable.
-        header: Name of the header in which it first stands, printable; empty in the body and for four bytes.
-        is_word: Whether it is a word rather than four bytes that belong to no single word.
-        contribution: What its features add to the margin together; above 0 speaks for spam.
-        features: View and hash of each of its features. A word has up to three kinds: itself, itself in that
-            header, and the 4-grams inside it.
-    """
-
-    text: str
-    header: str
-    is_word: bool
-    contribution: float
-    features: tuple[tuple[str, int], ...]
-
-    def __str__(self) -> str:
-        """The text with the header it stands in, as in ``subject: loans``; four bytes in quotes."""
-        if not self.is_word:
-            return f'"{self.text}"'
-        return f"{self.header}: {self.text}" if self.header else self.text
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """What a message's margin is made of; margin = ``for_spam`` + ``for_ham`` + ``rest``.
-
-    Attributes:
-        message_id: As in the frame.
-        margin: Above 0 leans to spam.
-        probability: The calibrated spam probability, as ``SpamModel.score`` gives it.
-        threshold: The message is called spam when its probability is at least this.
-        for_spam: The strongest reasons for spam, strongest first.
-        for_ham: The strongest reasons against, strongest first.
-        rest: What all other features add to the margin together.
-    """
-
-    message_id: str
-    margin: float
-    probability: float
-    threshold: float
-    for_spam: tuple[Reason, ...]
-    for_ham: tuple[Reason, ...]
-    rest: float
 
 
 @dataclass(frozen=True)
@@ -104,7 +58,7 @@ class StrongestWords:
     for_ham: tuple[KnownWord, ...]
 
 
-def explain_mail(model: SpamModel, mail: pd.DataFrame, count: int = _PREVIEW) -> Iterator[Explanation]:
+def explain_mail(model: TrainedModel, mail: pd.DataFrame, count: int = _PREVIEW) -> Iterator[Explanation]:
     """Explain each message of a frame that has the mail columns, in its order.
 
     Args:
@@ -112,6 +66,13 @@ def explain_mail(model: SpamModel, mail: pd.DataFrame, count: int = _PREVIEW) ->
         mail: n messages, as ``featurize_mail`` takes them.
         count: At most so many reasons on each side.
     """
+    if isinstance(model, EstimatorModel):
+        from spam_assets.learning.estimator_explanation import explain_by_estimator
+
+        yield from explain_by_estimator(model, mail, count)
+        return
+    if not isinstance(model, SpamModel):
+        raise TypeError(f"nobody knows how a {type(model).__name__} comes to its verdicts")
     message_ids = iter(mail[MESSAGE_ID])
     for located in locate_features(mail):
         for row in range(len(located.views[WORDS])):
@@ -132,8 +93,8 @@ def describe_explanation(explanation: Explanation) -> list[str]:
     return lines
 
 
-def tell_strongest_words(model: SpamModel, mail: pd.DataFrame, count: int = _PREVIEW) -> StrongestWords:
-    """The model's strongest words among those that stand in some mail.
+def tell_strongest_words(model: TrainedModel, mail: pd.DataFrame, count: int = _PREVIEW) -> StrongestWords:
+    """The strongest words of the mail that a model learnt, among those that stand in some mail.
 
     A model holds no texts, so only words of the given mail can be told. Equally strong words are ordered by
     how many of the messages they stand in.
@@ -156,14 +117,6 @@ def tell_strongest_words(model: SpamModel, mail: pd.DataFrame, count: int = _PRE
         for side in chosen
     ]
     return StrongestWords(*sides)
-
-
-def make_printable(text: bytes) -> str:
-    """Text on one line without control characters; what cannot be shown is escaped or replaced."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text.decode("utf-8", "replace")
-    )
 
 
 def _find_texts(mail: pd.DataFrame, wanted: npt.NDArray[np.int64]) -> dict[int, str]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ import numpy.typing as npt
 import pandas as pd
 from numba import njit
 
+from spam_assets.learning.mail_text import MailText, hold_mail
 from spam_assets.mail.columns import BODY, LABEL, MESSAGE_ID, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
 
 WORDS = "words"
@@ -74,11 +75,13 @@ class MailFeatures:
         message_ids: Object array of n message ids.
         labels: int8 array of n labels, 1 for spam and 0 for ham.
         views: One ``SparseRows`` of n rows for each name in ``VIEWS``.
+        mail: The same n messages for models that read words; None where only the features are known.
     """
 
     message_ids: npt.NDArray[np.object_]
     labels: npt.NDArray[np.int8]
     views: Mapping[str, SparseRows]
+    mail: MailText | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -106,6 +109,11 @@ def featurize_mail(frame: pd.DataFrame) -> MailFeatures:
         parts[PATTERNS].append(SparseRows(patterns, pattern_offsets))
     views = {view: _stack(rows) for view, rows in parts.items()}
     return MailFeatures(frame[MESSAGE_ID].to_numpy(dtype=object), labels, views)
+
+
+def read_frame(frame: pd.DataFrame) -> MailFeatures:
+    """As ``featurize_mail``, with the frame itself for models that read words; so it stays in memory as long."""
+    return replace(featurize_mail(frame), mail=hold_mail(frame))
 
 
 NO_HEADER = -1

@@ -49,7 +49,8 @@ def select_messages(features: MailFeatures, chosen: npt.NDArray[np.bool_]) -> Ma
     """
     rows = np.flatnonzero(chosen)
     views = {name: SparseRows(*_copy_rows(view.indices, view.offsets, rows)) for name, view in features.views.items()}
-    return MailFeatures(features.message_ids[rows], np.asarray(features.labels)[rows], views)
+    mail = None if features.mail is None else features.mail.select(rows)
+    return MailFeatures(features.message_ids[rows], np.asarray(features.labels)[rows], views, mail)
 
 
 @njit(cache=True)

@@ -1,10 +1,10 @@
 """What a model says about the labels that it was given, as verdicts for checks."""
 
-from spam_assets.learning.model import SpamModel
+from spam_assets.learning.trained_model import TrainedModel
 from spam_assets.mail.verdicts import Verdict
 
 
-def labels_agree_with_earlier_days(model: SpamModel, day: str) -> Verdict:
+def labels_agree_with_earlier_days(model: TrainedModel, day: str) -> Verdict:
     """The day's labels do not contradict what the days before it in the model's window taught."""
     rule = "labels_agree_with_earlier_days"
     for found in model.contradicting_days:

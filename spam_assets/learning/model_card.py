@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from spam_assets.learning.card_mail import CardDay
 from spam_assets.learning.features import MailFeatures
-from spam_assets.learning.model import SpamModel
 from spam_assets.learning.reporting import Interval, roca_interval, wilson_interval
+from spam_assets.learning.trained_model import TrainedModel
 from spam_assets.mail.sender_kinds import SENDER_KINDS
 
 LENGTHS = (
@@ -144,7 +144,9 @@ class ModelCard:
         return tuple(found)
 
 
-def build_card(training_date: str, model: SpamModel, window: Sequence[str], mail: Mapping[str, CardDay]) -> ModelCard:
+def build_card(
+    training_date: str, model: TrainedModel, window: Sequence[str], mail: Mapping[str, CardDay]
+) -> ModelCard:
     """Write down what a model is worth.
 
     Args:
@@ -195,7 +197,7 @@ def build_card(training_date: str, model: SpamModel, window: Sequence[str], mail
     )
 
 
-def _align(model: SpamModel, mail: Mapping[str, CardDay]) -> tuple[npt.NDArray[Any], ...]:
+def _align(model: TrainedModel, mail: Mapping[str, CardDay]) -> tuple[npt.NDArray[Any], ...]:
     """Which scored messages are at hand, with their kinds, lengths and whether they have headers."""
     scored = model.progressive
     count = len(scored.labels)
@@ -215,7 +217,7 @@ def _count(name: str, is_spam: npt.NDArray[np.bool_], called: npt.NDArray[np.boo
     return Part(name, len(is_spam) - spam, spam, int((called & ~is_spam).sum()), int((called & is_spam).sum()))
 
 
-def _try(name: str, model: SpamModel, days: Sequence[MailFeatures]) -> Part:
+def _try(name: str, model: TrainedModel, days: Sequence[MailFeatures]) -> Part:
     parts = [_count(name, day.labels != 0, model.score(day) >= model.threshold) for day in days]
     return Part(
         name,

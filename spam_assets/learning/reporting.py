@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from spam_assets.learning.dated_model import DatedModel
     from spam_assets.learning.features import MailFeatures
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
 
 BINS = 20
 """Bins of every histogram, equally wide from 0 to 1; the last one includes 1."""
@@ -158,7 +158,7 @@ def report_day(day: str, champion: DatedModel, features: MailFeatures) -> DayRep
     )
 
 
-def measure_unknown_words(model: SpamModel, features: MailFeatures) -> npt.NDArray[np.float64]:
+def measure_unknown_words(model: TrainedModel, features: MailFeatures) -> npt.NDArray[np.float64]:
     """Share of each message's different words that tell the model nothing, shape (n,); 0 without words."""
     import numpy as np
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from spam_assets.learning.dated_model import DatedModel
-from spam_assets.learning.features import featurize_mail
-from spam_assets.learning.serving import SPAM_PROBABILITY
+from spam_assets.learning.features import read_frame
+from spam_assets.learning.served_model import SPAM_PROBABILITY
 from spam_assets.mail.columns import HAM, MESSAGE_ID, SPAM
 from spam_assets.mail.completion import complete_mail
 
@@ -66,7 +66,7 @@ def score_incoming(
         A frame of n rows in the order of `mail`, columns ``SCORE_COLUMNS``, those of the challenger missing without
         one, and what the champion's probabilities let one expect.
     """
-    features = featurize_mail(complete_mail(mail))
+    features = read_frame(complete_mail(mail))
     probabilities = champion.model.score(features)
     is_spam = probabilities >= champion.model.threshold
     theirs = np.full(len(features), np.nan) if challenger is None else challenger.model.score(features)

@@ -17,50 +17,29 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
 from spam_assets.learning.calibration import Calibration
-from spam_assets.learning.evaluation import Evaluation, evaluate_scores
+from spam_assets.learning.daily_protocol import History, is_mature, learn_window
+from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import PATTERNS, TABLE_SIZES, WORDS, MailFeatures, SparseRows
-from spam_assets.learning.held_out import part_mail
 from spam_assets.learning.label_suspects import (
     DISBELIEF,
-    ContradictingDay,
     SuspectLabel,
     choose_disbelief,
     contradict_labels,
-    find_contradicting_day,
     rank_suspects,
     suspect_labels,
 )
-from spam_assets.learning.model import (
-    EVIDENCE_SHARE,
-    ProgressiveScores,
-    SpamModel,
-    round_weights,
-    score_patterns,
-    sum_weights,
-)
-from spam_assets.learning.thresholds import calibrate
+from spam_assets.learning.model import EVIDENCE_SHARE, SpamModel, round_weights, score_patterns, sum_weights
 from spam_assets.learning.word_counts import count_words, score_counts, weigh_words
 
 GOLDEN_RATIO = 0.6180339887498949
 """Successive multiples modulo 1 spread evenly, so the revisits of successive days pick different messages."""
-
-HELD_OUT_MESSAGES = 5000
-"""The newest held-out messages, in whole days, that a model is tried on; bounds memory."""
-
-MATURE_MESSAGES = 100
-"""Margins given after so many messages of each class choose calibration and threshold, once there are enough:
-what a model gets wrong in its first days says little of what it gets wrong now."""
-
-
-class NotEnoughMailError(ValueError):
-    """The window holds too few messages of a class to learn from."""
 
 
 @dataclass(frozen=True)
@@ -109,49 +88,24 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
     Raises:
         NotEnoughMailError: If the window has too few messages of ham or of spam.
     """
-    days = tuple(sorted(window))
-    learner = StreamingLearner(settings)
-    history = _History(settings)
-    contradicting: list[ContradictingDay] = []
-    never_learnt = _HeldOutMail()
-    for day in days:
-        features, held_out = part_mail(window[day], settings.held_out_share)
-        margins = None
-        if min(learner.ham, learner.spam) >= settings.minimum_messages_a_class:
-            margins = learner.score_margins(features)
-            if learner.is_mature and day not in settings.vouched_days:
-                found = find_contradicting_day(day, contradict_labels(features.labels, margins))
-                if found:
-                    contradicting.append(found)
-                    continue
-            history.add(day, features, margins, is_mature=learner.is_mature)
-        learner.learn(features, margins, day)
-        if held_out is not None:
-            never_learnt.add(day, held_out)
-    least = settings.minimum_messages_a_class
-    if min(learner.ham, learner.spam) < least:
-        message = (
-            f"the window of {len(days)} {'day' if len(days) == 1 else 'days'} holds {learner.spam} spam and "
-            f"{learner.ham} ham; training needs at least {least} of each"
-        )
-        raise NotEnoughMailError(message)
+    learner, history = StreamingLearner(settings), History(settings)
+    walked = learn_window(window, settings, learner, history)
     calibration, threshold, progressive = history.calibrate_progressively()
-    not_learnt = {found.day for found in contradicting}
     model = SpamModel(
         weights=round_weights(learner.weights),
         log_odds=round_weights(learner.word_log_odds()),
         calibration=calibration,
         threshold=threshold,
-        days=tuple(day for day in days if day not in not_learnt),
+        days=walked.days,
         ham=learner.ham,
         spam=learner.spam,
         evaluation=evaluate_scores(progressive.labels, progressive.scores, progressive.thresholds, progressive.days),
         progressive=progressive,
         suspects=rank_suspects([*history.suspect(calibration), *learner.suspect_early_mail(calibration)]),
-        contradicting_days=tuple(contradicting),
+        contradicting_days=walked.contradicting_days,
         held_out_share=settings.held_out_share,
     )
-    return replace(model, held_out=never_learnt.try_model(model)) if settings.held_out_share > 0 else model
+    return walked.try_model(model)
 
 
 class StreamingLearner:
@@ -177,7 +131,7 @@ class StreamingLearner:
     @property
     def is_mature(self) -> bool:
         """Whether enough was learnt for its margins to be held against labels."""
-        return min(self.ham, self.spam) >= MATURE_MESSAGES
+        return is_mature(self)
 
     def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         """Margin of each message, as ``SpamModel`` computes it: above 0 leans to spam."""
@@ -288,76 +242,6 @@ class Lesson:
             sweep.stride,
         )
         return Sweep(position, sweep.stride)
-
-
-class _HeldOutMail:
-    """The newest mail that the model never learns, of the days that it does learn."""
-
-    def __init__(self) -> None:
-        self._days: deque[tuple[str, MailFeatures]] = deque()
-        self._messages = 0
-
-    def add(self, day: str, held_out: MailFeatures) -> None:
-        self._days.append((day, held_out))
-        self._messages += len(held_out)
-        while len(self._days) > 1 and self._messages - len(self._days[0][1]) >= HELD_OUT_MESSAGES:
-            self._messages -= len(self._days.popleft()[1])
-
-    def try_model(self, model: SpamModel) -> Evaluation:
-        labels = np.concatenate([features.labels for _, features in self._days])
-        scores = np.concatenate([model.score(features) for _, features in self._days])
-        return evaluate_scores(labels, scores, model.threshold, tuple(day for day, _ in self._days))
-
-
-class _History:
-    """Margins of days that were scored before they were learnt, and what follows from them."""
-
-    def __init__(self, settings: TrainingSettings) -> None:
-        self._settings = settings
-        self._days: list[str] = []
-        self._labels: list[npt.NDArray[np.int8]] = []
-        self._margins: list[npt.NDArray[np.float64]] = []
-        self._immature_days = 0
-        self._contradicted: list[
-            tuple[str, npt.NDArray[np.object_], npt.NDArray[np.int8], npt.NDArray[np.float64]]
-        ] = []
-
-    def add(self, day: str, features: MailFeatures, margins: npt.NDArray[np.float64], *, is_mature: bool) -> None:
-        labels = np.array(features.labels)  # a copy: a view would keep the day's file mapped
-        self._days.append(day)
-        self._labels.append(labels)
-        self._margins.append(margins)
-        self._immature_days += not is_mature
-        if is_mature:
-            at = np.flatnonzero(contradict_labels(labels, margins) > DISBELIEF)
-            self._contradicted.append((day, features.message_ids[at], labels[at], margins[at]))
-
-    def suspect(self, calibration: Calibration) -> list[SuspectLabel]:
-        """Suspect labels among messages that a mature learner scored before it learnt them."""
-        return [found for day in self._contradicted for found in suspect_labels(*day, calibration)]
-
-    def calibrate_progressively(self) -> tuple[Calibration, float, ProgressiveScores]:
-        """Calibration and threshold from all days; scores of the newest days, each by what preceded it."""
-        labels = np.concatenate([np.empty(0, np.int8), *self._labels])
-        margins = np.concatenate([np.empty(0, np.float64), *self._margins])
-        counts = [len(day) for day in self._labels]
-        ends = np.cumsum([0, *counts])
-        mature = ends[self._immature_days]
-        first = max(0, len(self._days) - self._settings.evaluation_days)
-        fitted = []
-        for end in ends[first:]:
-            start = mature if end - mature - labels[mature:end].sum() >= MATURE_MESSAGES else 0
-            start = max(start, end - self._settings.calibration_messages)
-            fitted.append(calibrate(margins[start:end], labels[start:end], self._settings.target_fpr))
-        scores = [calibration.apply(day) for (calibration, _), day in zip(fitted, self._margins[first:], strict=False)]
-        progressive = ProgressiveScores(
-            days=tuple(self._days[first:]),
-            day_indices=np.repeat(np.arange(len(scores), dtype=np.int32), counts[first:]),
-            labels=labels[ends[first] :],
-            scores=np.concatenate([np.empty(0, np.float64), *scores]),
-            thresholds=np.repeat([threshold for _, threshold in fitted[:-1]], counts[first:]).astype(np.float64),
-        )
-        return *fitted[-1], progressive
 
 
 @njit(cache=True)

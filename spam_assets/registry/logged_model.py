@@ -1,15 +1,19 @@
 """What travels with a model, so that plain `mlflow.pyfunc.load_model` works where only its requirements are.
 
-The weights are arrays in one `.npz` file; beside them go the two pure rooms that parse, featurize and score.
+The model is arrays in one `.npz` file; beside it go the modules of the two pure rooms that parse and score mail, and of
+somebody else's estimator the module that its types are of, where that is no installed package.
 """
 
 import ast
 import shutil
+import sys
 import tempfile
 import warnings
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +23,62 @@ from spam_assets.mail.columns import LABEL, MAIL_COLUMNS, TEXT
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
 
 LOADER_MODULE = "spam_assets.learning.serving"
+ESTIMATOR_LOADER_MODULE = "spam_assets.learning.estimator_serving"
 REQUIRED_PACKAGES = ("numba", "numpy", "pandas")
+REQUIRED_BY_ESTIMATORS = ("numpy", "pandas", "scikit-learn", "skops")
+CLASSIFIER_MODULE = "spam_assets.learning.classifier"
+"""The one of ours that compiles."""
+BUILT_IN = frozenset(sys.stdlib_module_names)
 MODEL_FILE = "model.npz"
+OWN_PACKAGE = "spam_assets"
+
+
+@dataclass(frozen=True)
+class Luggage:
+    """What a model needs beside its file.
+
+    Attributes:
+        loader: The module that loads it.
+        modules: Modules of ours that travel, with all that they import.
+        foreign_code: Files or folders of somebody else's code that travel.
+        packages: Packages that must be installed.
+    """
+
+    loader: str
+    modules: tuple[str, ...]
+    foreign_code: tuple[Path, ...]
+    packages: tuple[str, ...]
+
+
+OUR_LUGGAGE = Luggage(LOADER_MODULE, (LOADER_MODULE,), (), REQUIRED_PACKAGES)
+
+
+def find_luggage(model: "TrainedModel") -> Luggage:
+    """Return what a model needs beside its file, by the modules that its types are of."""
+    from spam_assets.learning.estimator_model import EstimatorModel
+
+    if not isinstance(model, EstimatorModel):
+        return OUR_LUGGAGE
+    from spam_assets.learning.stored_estimators import list_modules
+
+    modules = [name for name in sorted(list_modules(model.packed)) if name.partition(".")[0] not in BUILT_IN]
+    ours = tuple(name for name in modules if name.partition(".")[0] == OWN_PACKAGE)
+    others = sorted({name.partition(".")[0] for name in modules} - {OWN_PACKAGE})
+    installed = _find_distributions()
+    packages = {*REQUIRED_BY_ESTIMATORS, *(installed[name][0] for name in others if name in installed)}
+    if CLASSIFIER_MODULE in ours:
+        packages.add("numba")
+    places = [find_spec(name) for name in others if name not in installed]
+    code = [Path(place.origin) for place in places if place is not None and place.origin is not None]
+    return Luggage(
+        ESTIMATOR_LOADER_MODULE,
+        (ESTIMATOR_LOADER_MODULE, *ours),
+        tuple(file.parent if file.name == "__init__.py" else file for file in code),
+        tuple(sorted(packages)),
+    )
 
 
 @cache
@@ -32,16 +87,22 @@ def find_version(package: str) -> str:
     return version(package)
 
 
-def list_requirements() -> list[str]:
+@cache
+def _find_distributions() -> Mapping[str, list[str]]:
+    """Names of installed distributions by what is imported of them; looking them up reads hundreds of files."""
+    return packages_distributions()
+
+
+def list_requirements(luggage: Luggage = OUR_LUGGAGE) -> list[str]:
     """Return what scoring needs, in the versions that the model was made with; MLflow adds itself."""
-    return [f"{package}=={find_version(package)}" for package in REQUIRED_PACKAGES]
+    return [f"{package}=={find_version(package)}" for package in luggage.packages]
 
 
-def copy_serving_code(folder: Path) -> Path:
+def copy_serving_code(folder: Path, luggage: Luggage = OUR_LUGGAGE) -> Path:
     """Copy the modules that scoring needs below `folder` and return the package's folder."""
     source = Path(spam_assets.__file__).parent
     package = folder / "code" / source.name
-    for file in find_serving_files():
+    for file in find_serving_files(luggage.modules):
         copy = package / file.relative_to(source)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, copy)  # not its mode: a home folder is its owner's alone
@@ -49,20 +110,20 @@ def copy_serving_code(folder: Path) -> Path:
 
 
 @cache
-def find_serving_files() -> tuple[Path, ...]:
+def find_serving_files(modules: tuple[str, ...] = OUR_LUGGAGE.modules) -> tuple[Path, ...]:
     """Return the files of this package that scoring imports; each is an upload for each training date."""
-    return find_imported_files(Path(spam_assets.__file__).parent, LOADER_MODULE)
+    return find_imported_files(Path(spam_assets.__file__).parent, *modules)
 
 
-def find_imported_files(package: Path, module: str) -> tuple[Path, ...]:
-    """Return the files of a package that one of its modules imports, wherever in a module the import stands.
+def find_imported_files(package: Path, *modules: str) -> tuple[Path, ...]:
+    """Return the files of a package that some of its modules import, wherever in a module the import stands.
 
     Args:
         package: The package's folder. Beside it may be others, as where packages are installed.
-        module: The module to begin with, by its full name.
+        modules: The modules to begin with, by their full names.
     """
     found: set[Path] = set()
-    open_modules = [module]
+    open_modules = [*modules]
     while open_modules:
         name = open_modules.pop()
         if name.partition(".")[0] != package.name:
@@ -111,17 +172,18 @@ def build_signature() -> "ModelSignature":
     )
 
 
-def dump_logged_model(model: "SpamModel") -> bytes:
+def dump_logged_model(model: "TrainedModel") -> bytes:
     """Return a model as the bytes that are logged: who loads it needs no ids of other people's mail, its suspects."""
-    from spam_assets.learning.model import dump_model
+    from spam_assets.learning.model_files import dump_model
 
     return dump_model(replace(model, suspects=()))
 
 
-def log_model(run_id: str, model: "SpamModel") -> str:
+def log_model(run_id: str, model: "TrainedModel") -> str:
     """Log a model to a training run and return its URI, which resolves faster than `runs:/{run_id}/model`."""
     import mlflow
 
+    luggage = find_luggage(model)
     with (
         tempfile.TemporaryDirectory() as folder,
         mlflow.start_run(run_id=run_id, log_system_metrics=False),
@@ -133,10 +195,10 @@ def log_model(run_id: str, model: "SpamModel") -> str:
         path.write_bytes(dump_logged_model(model))
         logged = mlflow.pyfunc.log_model(
             name="model",
-            loader_module=LOADER_MODULE,
+            loader_module=luggage.loader,
             data_path=str(path),
-            code_paths=[str(copy_serving_code(Path(folder)))],
-            pip_requirements=list_requirements(),
+            code_paths=[str(copy_serving_code(Path(folder), luggage)), *map(str, luggage.foreign_code)],
+            pip_requirements=list_requirements(luggage),
             signature=build_signature(),
         )
     return str(logged.model_uri)

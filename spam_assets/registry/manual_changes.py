@@ -135,7 +135,8 @@ def _check_that_it_can_serve(registry: ModelRegistry, version: RegisteredVersion
     """Load the very artifact and let it score a message, before anything moves."""
     import pandas as pd
 
-    from spam_assets.learning.serving import SPAM_PROBABILITY, score_mail
+    from spam_assets.learning.served_model import SPAM_PROBABILITY
+    from spam_assets.learning.serving import score_mail
 
     if version.barred:
         raise ManualChangeError(

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
     from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.gate import Decision
-    from spam_assets.learning.model import SpamModel
     from spam_assets.learning.succession import Judged, Succession
+    from spam_assets.learning.trained_model import TrainedModel
 
 MODEL_NAME = "spam-classifier"
 WAITS = "wait"
@@ -70,7 +70,7 @@ class ModelRegistry:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._loaded: dict[int, SpamModel] = {}
+        self._loaded: dict[int, TrainedModel] = {}
 
     @cached_property
     def _client(self) -> "MlflowClient":
@@ -169,7 +169,7 @@ class ModelRegistry:
         earlier = [version for version in self.waiting() if version.training_date < day]
         return max(earlier, key=lambda version: version.training_date, default=None)
 
-    def load_model(self, version: RegisteredVersion) -> "SpamModel":
+    def load_model(self, version: RegisteredVersion) -> "TrainedModel":
         """Read a version's weights from its artifact; no code of the artifact is run.
 
         Raises:
@@ -177,7 +177,7 @@ class ModelRegistry:
         """
         if version.version in self._loaded:
             return self._loaded[version.version]
-        model = parse_model(version, self._read_artifact(version))
+        model = parse_model(version, self._read_artifact(version), self._settings.trusted)
         self.remember(version, model)
         return model
 
@@ -205,7 +205,7 @@ class ModelRegistry:
         except UnreadableModelError as error:
             return UnreadableModel(version.training_date, version.version, error.why)
 
-    def remember(self, version: RegisteredVersion, model: "SpamModel") -> None:
+    def remember(self, version: RegisteredVersion, model: "TrainedModel") -> None:
         """Keep the model of a version at hand, so that `load_model` need not read it."""
         if version.version not in self._loaded and len(self._loaded) >= MODELS_IN_MEMORY:
             self._loaded.pop(next(iter(self._loaded)))

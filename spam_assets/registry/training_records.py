@@ -18,16 +18,23 @@ from typing import TYPE_CHECKING, Any
 
 import spam_assets
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
-from spam_assets.registry.logged_model import MODEL_FILE, dump_logged_model, find_serving_files, find_version
+from spam_assets.registry.logged_model import (
+    MODEL_FILE,
+    dump_logged_model,
+    find_luggage,
+    find_serving_files,
+    find_version,
+)
 
 if TYPE_CHECKING:
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.learning.training import TrainingSettings
 
 RECORD_FILE = "record.json"
 WINDOW_FILE = "window.json"
 RECORDED_PACKAGES = (
-    "dagster", "llvmlite", "mlflow", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "spam-assets",
+    "dagster", "llvmlite", "mlflow", "numba", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "skops",
+    "spam-assets",
 )  # fmt: skip
 OWN_PACKAGE = "spam-assets"
 """Told, but not compared: its code is, by `Environment.code`."""
@@ -108,6 +115,7 @@ class TrainingRecord:
         seconds: How long training and logging took.
         files: SHA-256 of files of the logged model by their path in it, hexadecimal.
         observed: Figures of the model.
+        method: See `learning.methods.Method.reference`; empty for ours.
     """
 
     training_date: str
@@ -119,6 +127,7 @@ class TrainingRecord:
     seconds: float
     files: Mapping[str, str]
     observed: Mapping[str, float]
+    method: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON knows it."""
@@ -135,15 +144,15 @@ class TrainingRecord:
             environment = Environment(
                 **{field.name: content["environment"][field.name] for field in fields(Environment)}
             )
-            parts = {field.name: content[field.name] for field in fields(cls)}
+            parts = {field.name: content[field.name] for field in fields(cls) if field.name != "method"}
         except (KeyError, TypeError) as error:
             raise ValueError(f"{RECORD_FILE} is not whole ({error})") from None
-        return cls(**{**parts, "environment": environment})
+        return cls(**{**parts, "environment": environment}, method=str(content.get("method", "")))
 
 
 def build_record(
     training_date: str,
-    model: "SpamModel",
+    model: "TrainedModel",
     data_version: str,
     settings: "TrainingSettings",
     window: Mapping[str, str],
@@ -152,7 +161,8 @@ def build_record(
 ) -> TrainingRecord:
     """Return the record of a training in this process; arguments as in `TrainingRecord`."""
     package = Path(spam_assets.__file__).parent
-    code = {f"code/{file.relative_to(package.parent).as_posix()}": file.read_bytes() for file in find_serving_files()}
+    files = find_serving_files(find_luggage(model).modules)
+    code = {f"code/{file.relative_to(package.parent).as_posix()}": file.read_bytes() for file in files}
     figures = {"threshold": model.threshold, "ham": model.ham, "spam": model.spam, **asdict(model.evaluation)}
     return TrainingRecord(
         training_date,
@@ -164,6 +174,7 @@ def build_record(
         round(seconds, 2),
         {path: digest(content) for path, content in {f"data/{MODEL_FILE}": dump_logged_model(model), **code}.items()},
         {name: float(value) for name, value in figures.items() if isinstance(value, int | float) and not isnan(value)},
+        model.method,
     )
 
 

@@ -15,6 +15,7 @@ import dagster as dg
 from spam_assets.engine.locks import build_lock
 from spam_assets.engine.step_outcomes import find_outcome, is_being_cancelled
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
+from spam_assets.learning.methods import OURS_NAME
 from spam_assets.registry.logged_model import find_version, log_model
 from spam_assets.registry.store import (
     DAILY_PROTOCOL,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.learning.training import TrainingSettings
 
 RUN_FINISHED = "FINISHED"
@@ -134,7 +135,7 @@ class TrainingMlFlow(MlFlow):
         self,
         run_id: str,
         day: str,
-        model: "SpamModel",
+        model: "TrainedModel",
         data_version: str,
         settings: "TrainingSettings",
         window: Mapping[str, str],
@@ -153,6 +154,7 @@ class TrainingMlFlow(MlFlow):
             "window_days": len(window),
             "features_version": FEATURES_VERSION,
             "model_version": MODEL_VERSION,
+            "method": model.method or OURS_NAME,
             **asdict(settings),
             **{f"version_{package}": find_version(package) for package in RECORDED_PACKAGES},
         }

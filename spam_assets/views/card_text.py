@@ -11,7 +11,7 @@ from spam_assets.learning.model_card import ModelCard, Part
 from spam_assets.views.small_pictures import INLINE_CHARACTERS, draw_calibration, draw_small_det, embed_svg
 
 if TYPE_CHECKING:
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.learning.training import TrainingSettings
 
 TABLE_HEAD = (
@@ -74,10 +74,11 @@ the run's parameters, and `spam-assets run --date {card.training_date}`; the sam
 
 
 def write_card_files(
-    card: ModelCard, settings: "TrainingSettings", window_days: int, data_version: str
+    card: ModelCard, settings: "TrainingSettings", window_days: int, data_version: str, method: str = ""
 ) -> dict[str, str]:
-    """Return the card and its picture by file name, for MLflow."""
+    """Return the card and its picture by file name, for MLflow; `method` is empty for ours."""
     made_from = {
+        **({"SPAM_ASSETS_ESTIMATOR": method} if method else {}),
         "SPAM_ASSETS_WINDOW_DAYS": window_days,
         "SPAM_ASSETS_TARGET_FPR": settings.target_fpr,
         "SPAM_ASSETS_VOUCHED_DAYS": ",".join(sorted(settings.vouched_days)) or "none",
@@ -90,7 +91,7 @@ def write_card_files(
     }
 
 
-def describe_card(card: ModelCard, model: "SpamModel") -> dict[str, Any]:
+def describe_card(card: ModelCard, model: "TrainedModel") -> dict[str, Any]:
     """Return the card in short and the DET curve, as metadata that the UI shows without a click."""
     return {
         "det": dg.MetadataValue.md(draw_small_det(model)),

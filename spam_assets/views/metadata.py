@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from spam_assets.learning.methods import OURS_NAME
 from spam_assets.mail.columns import (
     BODY,
     COLUMN_DESCRIPTIONS,
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
     from spam_assets.learning.explanation import StrongestWords
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.label_suspects import SuspectLabel
-    from spam_assets.learning.model import SpamModel
     from spam_assets.learning.reporting import DayReport
     from spam_assets.learning.scored_mail import Expectation
     from spam_assets.learning.succession import Judged
+    from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.mail.quarantine import QuarantinedMessage
     from spam_assets.registry.alias_changes import Standing
     from spam_assets.registry.registered_models import RegisteredVersion
@@ -154,7 +155,7 @@ def describe_features(features: "MailFeatures") -> dict[str, Any]:
     }
 
 
-def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> dict[str, Any]:
+def describe_model(model: "TrainedModel", window: Sequence[str], picture: str) -> dict[str, Any]:
     """Return a model's figures, the labels it doubts, and its picture.
 
     Figures of the daily protocol are of its learner, day after day, and not of the model that came of it; those on
@@ -162,6 +163,8 @@ def describe_model(model: "SpamModel", window: Sequence[str], picture: str) -> d
     """
     evaluation, own = model.evaluation, model.held_out
     return {
+        "method": model.method or OURS_NAME,
+        **({"how_it_learnt": model.learning_told} if model.learning_told else {}),
         "evaluation": picture_metadata(picture, "DET curve and score histogram"),
         "daily_protocol_one_minus_roca_percent": evaluation.one_minus_roca_percent,
         "daily_protocol_recall": evaluation.recall,

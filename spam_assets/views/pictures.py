@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-    from spam_assets.learning.model import SpamModel
+    from spam_assets.learning.trained_model import TrainedModel
 
 LEAST_SHARE = 1e-4
 """Smaller shares are drawn at the edge: a logarithmic axis has no zero."""
@@ -18,7 +18,7 @@ LEAST_SHARE = 1e-4
 HAM_COLOUR, SPAM_COLOUR = "#2b7a78", "#c8553d"
 
 
-def draw_evaluation(model: "SpamModel", day: str) -> str:
+def draw_evaluation(model: "TrainedModel", day: str) -> str:
     """Return one picture of a model on mail it had not learnt: DET curve, and scores of ham and of spam."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -43,7 +43,7 @@ def draw_evaluation(model: "SpamModel", day: str) -> str:
     return picture.getvalue()
 
 
-def _draw_det(axes: "Axes", model: "SpamModel") -> None:
+def _draw_det(axes: "Axes", model: "TrainedModel") -> None:
     from spam_assets.learning.evaluation import det_curve
 
     false_alarms, misses = det_curve(model.progressive.labels, model.progressive.scores)
@@ -68,7 +68,7 @@ def _draw_det(axes: "Axes", model: "SpamModel") -> None:
     axes.legend(loc="lower left", frameon=False)
 
 
-def _draw_scores(axes: "Axes", model: "SpamModel") -> None:
+def _draw_scores(axes: "Axes", model: "TrainedModel") -> None:
     labels, scores = model.progressive.labels, model.progressive.scores
     edges = np.linspace(0, 1, 41)
     for label, name, colour in ((0, "ham", HAM_COLOUR), (1, "spam", SPAM_COLOUR)):

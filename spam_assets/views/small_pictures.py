@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from spam_assets.learning.reporting import wilson_interval
 
 if TYPE_CHECKING:
-    from spam_assets.learning.model import SpamModel
     from spam_assets.learning.model_card import CalibrationBin
+    from spam_assets.learning.trained_model import TrainedModel
 
 INLINE_CHARACTERS = 999
 LEAST_SHARE = 1e-4
@@ -25,7 +25,7 @@ def embed_svg(svg: str, title: str) -> str:
     return f"![{title}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})"
 
 
-def draw_small_det(model: "SpamModel") -> str:
+def draw_small_det(model: "TrainedModel") -> str:
     """Return a DET curve, both axes logarithmic from 0.01 % to 100 %, as Markdown that the UI shows at once."""
     from spam_assets.learning.evaluation import det_curve
 

@@ -12,7 +12,8 @@ from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.gate import Decision, judge_candidate
 from spam_assets.learning.gate_settings import GateSettings
 from spam_assets.learning.held_out import HELD_OUT_SHARE
-from spam_assets.learning.model import SpamModel, dump_model, load_model
+from spam_assets.learning.model import SpamModel
+from spam_assets.learning.model_files import dump_model, load_model
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets_tests.learning import make_mail, make_window
 

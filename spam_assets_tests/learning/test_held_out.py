@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spam_assets.learning import training
+from spam_assets.learning import daily_protocol
 from spam_assets.learning.features import WORDS, MailFeatures, SparseRows, featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE, find_held_out, part_mail, select_messages
-from spam_assets.learning.model import dump_model, load_model
+from spam_assets.learning.model_files import dump_model, load_model
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets_tests.learning import make_mail, make_window
 
@@ -108,7 +108,7 @@ def test_a_models_own_figures_are_of_the_newest_mail_that_no_model_learns_as_it_
 
 
 def test_of_held_out_mail_only_the_newest_days_are_kept(monkeypatch):
-    monkeypatch.setattr(training, "HELD_OUT_MESSAGES", 20)
+    monkeypatch.setattr(daily_protocol, "HELD_OUT_MESSAGES", 20)
     window = make_window(12)
     counts = [int(find_held_out(features, 0.2).sum()) for features in window.values()]
     model = train_model(window, TrainingSettings(held_out_share=0.2))

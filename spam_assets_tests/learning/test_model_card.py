@@ -9,8 +9,9 @@ import pytest
 from spam_assets.learning.card_mail import CardDay, describe_card_day
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.held_out import find_held_out
-from spam_assets.learning.model import ProgressiveScores, SpamModel
+from spam_assets.learning.model import SpamModel
 from spam_assets.learning.model_card import ModelCard, Part, build_card
+from spam_assets.learning.trained_model import ProgressiveScores
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.sender_kinds import FREE_MAIL, MAILING_LIST, OTHER
 from spam_assets_tests.conftest import day_text, make_mail

@@ -7,7 +7,7 @@ import pytest
 from spam_assets.learning.dated_model import DatedModel, UnreadableModel
 from spam_assets.learning.features import featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE
-from spam_assets.learning.model import dump_model
+from spam_assets.learning.model_files import dump_model
 from spam_assets.learning.succession import Succession, judge_day
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets_tests.learning import make_mail, make_window

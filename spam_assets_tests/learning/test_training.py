@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spam_assets.learning.daily_protocol import NotEnoughMailError
 from spam_assets.learning.evaluation import one_minus_roca_percent
 from spam_assets.learning.features import PATTERNS, MailFeatures, featurize_mail
 from spam_assets.learning.label_suspects import DISBELIEF
-from spam_assets.learning.training import NotEnoughMailError, StreamingLearner, TrainingSettings, train_model
+from spam_assets.learning.training import StreamingLearner, TrainingSettings, train_model
 from spam_assets.mail.completion import complete_mail
 from spam_assets_tests.learning import make_mail, make_window
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.learning.daily_protocol import NotEnoughMailError
 from spam_assets.learning.model import SpamModel
-from spam_assets.learning.training import NotEnoughMailError, TrainingSettings
+from spam_assets.learning.training import TrainingSettings
 from spam_assets.registry.training_runs import TrainingMlFlow
 from spam_assets.views.pictures import draw_evaluation
 from spam_assets_tests.conftest import day_text

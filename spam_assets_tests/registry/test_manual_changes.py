@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from spam_assets.learning.model import SpamModel, dump_model
+from spam_assets.learning.model import SpamModel
+from spam_assets.learning.model_files import dump_model
 from spam_assets.registry.alias_changes import tell_change
 from spam_assets.registry.manual_changes import (
     ManualChangeError,

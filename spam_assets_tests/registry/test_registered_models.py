@@ -10,7 +10,8 @@ import pytest
 from spam_assets.io_managers.fingerprints import fingerprint_model, fingerprint_stored_model
 from spam_assets.learning.dated_model import DatedModel, UnreadableModel
 from spam_assets.learning.gate import Decision
-from spam_assets.learning.model import SpamModel, dump_model
+from spam_assets.learning.model import SpamModel
+from spam_assets.learning.model_files import dump_model
 from spam_assets.learning.succession import Succession
 from spam_assets.registry.model_artifacts import UnreadableModelError
 from spam_assets.registry.registered_models import (

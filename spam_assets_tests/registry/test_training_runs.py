@@ -11,8 +11,8 @@ from dagster._core.execution.plan.objects import StepFailureData
 from mlflow import MlflowClient
 
 from spam_assets.engine.locks import build_lock
+from spam_assets.learning.daily_protocol import NotEnoughMailError
 from spam_assets.learning.model import SpamModel
-from spam_assets.learning.training import NotEnoughMailError
 from spam_assets.registry.store import TrackingError
 from spam_assets.registry.training_runs import RUN_FAILED, RUN_KILLED, TrainingMlFlow, end_abandoned_runs
 from spam_assets_tests.registry import DAYS, log, runs_of

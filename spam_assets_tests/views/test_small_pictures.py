@@ -10,8 +10,9 @@ import pytest
 
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import featurize_mail
-from spam_assets.learning.model import ProgressiveScores, SpamModel
+from spam_assets.learning.model import SpamModel
 from spam_assets.learning.model_card import CalibrationBin
+from spam_assets.learning.trained_model import ProgressiveScores
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.views.small_pictures import draw_calibration, draw_small_det
 from spam_assets_tests.conftest import day_text, make_mail

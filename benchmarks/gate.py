@@ -48,8 +48,9 @@ import pandas as pd
 from benchmarks.quality import land_corpus
 from benchmarks.retraining import load_mail
 from spam_assets.learning.dated_model import DatedModel
+from spam_assets.learning.day_parts import select_messages
 from spam_assets.learning.features import MailFeatures, featurize_mail
-from spam_assets.learning.held_out import HELD_OUT_SHARE, select_messages
+from spam_assets.learning.held_out import HELD_OUT_SHARE
 from spam_assets.learning.model import SpamModel, dump_model, load_model
 from spam_assets.learning.succession import Judged, Succession, judge_day
 from spam_assets.learning.training import NotEnoughMailError, TrainingSettings, train_model

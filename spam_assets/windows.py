@@ -153,8 +153,8 @@ class TrainingWindows:
             StorageError: the features of the last day itself are not stored.
             LandingZoneError: the landing zone fails, so nobody knows what the window should hold.
         """
+        from spam_assets.feature_files import featurize_day
         from spam_assets.landing.errors import LandingError, LandingZoneError
-        from spam_assets.learning.features import featurize_mail
         from spam_assets.mail.validation import QualityError, validate_day
 
         first_day = first_day_of_window(last_day, self.window_days)
@@ -179,12 +179,12 @@ class TrainingWindows:
         left_out: dict[str, str] = {}
         for day in sorted({*landed, *validated, *raw} - set(stored) - set(excluded)):
             if day in validated:
-                computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
+                computed[day] = featurize_day(self.frames.load_day("validated_mail", day))
                 continue
             # A day that has raw mail only was refused, or another process is about to validate it.
             try:
-                mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).frame
-                computed[day] = featurize_mail(validate_day(mail, day))
+                mail = self.frames.load_day("raw_mail", day) if day in raw else self.zone.read(day).mail
+                computed[day] = featurize_day(validate_day(mail, day))
             except LandingZoneError:
                 raise
             except (LandingError, QualityError) as refused:
@@ -212,10 +212,10 @@ class TrainingWindows:
         ]
 
     def _make_again(self, made_again: MadeAgain | None, day: str) -> "MailFeatures":
-        from spam_assets.learning.features import featurize_mail
+        from spam_assets.feature_files import featurize_day
 
-        features = featurize_mail(self.frames.load_day("validated_mail", day))
+        features = featurize_day(self.frames.load_day("validated_mail", day))
         if made_again is not None:
             made_again(day, features)  # first: after a crash in between the next window does both again
-            write_day(self.features.path_of("mail_features", day), self.features.to_bytes(features))
+            write_day(self.features.path_of("mail_features", day), self.features.to_content(features))
         return features

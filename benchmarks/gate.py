@@ -49,8 +49,9 @@ from benchmarks.quality import land_corpus
 from benchmarks.retraining import load_mail
 from spam_assets.learning.daily_protocol import NotEnoughMailError
 from spam_assets.learning.dated_model import DatedModel
+from spam_assets.learning.day_parts import select_messages
 from spam_assets.learning.features import MailFeatures, featurize_mail
-from spam_assets.learning.held_out import HELD_OUT_SHARE, select_messages
+from spam_assets.learning.held_out import HELD_OUT_SHARE
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.model_files import dump_model, load_model
 from spam_assets.learning.succession import Judged, Succession, judge_day

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from spam_assets.engine.day_records import SOURCE_TAG, record_nothing
 from spam_assets.engine.locks import TRAINING_POOL
@@ -34,6 +33,7 @@ from spam_assets.learning.estimator_errors import EstimatorError
 from spam_assets.learning.methods import parse_method
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
 from spam_assets.mail.incoming_rules import INCOMING_RULES, judge_incoming_day
+from spam_assets.mail.mail_batches import Mail
 from spam_assets.mail.quarantine import find_quarantined
 from spam_assets.mail.validation import QualityError, complete_incoming_mail, validate_day
 from spam_assets.partitions import DAYS, SETTINGS
@@ -61,6 +61,8 @@ from spam_assets.views.metadata import (
 )
 from spam_assets.views.sparklines import DAYS_SHOWN
 from spam_assets.windows import EXCLUDED, TrainingWindows
+
+MAIL = dg.DagsterType(lambda _, value: isinstance(value, Mail), "Mail", description="A day of mail, of any size.")
 
 
 def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
@@ -120,17 +122,17 @@ def raw_mail(
         if last is None:
             record_nothing(context, str(file_missing))
             return
-        frame, metadata, tags = last, describe_removed_day(last, str(file_missing)), {}
+        mail, metadata, tags = last, describe_removed_day(last, str(file_missing)), {}
     except LandingError as error:
         raise dg.Failure(str(error)) from None
     else:
-        frame, metadata, tags = landed.frame, describe_landed_day(landed), {SOURCE_TAG: fingerprint_source(landed)}
-    metadata |= describe_quarantined(find_quarantined(frame, day))
+        mail, metadata, tags = landed.mail, describe_landed_day(landed), {SOURCE_TAG: fingerprint_source(landed)}
+    metadata |= describe_quarantined(find_quarantined(mail, day))
     yield dg.MaterializeResult(
-        value=frame,
+        value=mail,
         metadata=conceal_mail(metadata, previews=SETTINGS.previews),
         tags=tags,
-        data_version=dg.DataVersion(fingerprint_frame(frame)),
+        data_version=dg.DataVersion(fingerprint_frame(mail)),
     )
 
 
@@ -139,8 +141,9 @@ def raw_mail(
     kinds={"pandas", "parquet"},
     io_manager_key="frames",
     metadata={"dagster/column_schema": describe_columns(VALIDATED_MAIL_COLUMNS)},
+    ins={"raw_mail": dg.AssetIn(dagster_type=MAIL)},
 )
-def validated_mail(context: dg.AssetExecutionContext, raw_mail: pd.DataFrame) -> Iterator[dg.MaterializeResult[Any]]:
+def validated_mail(context: dg.AssetExecutionContext, raw_mail: Mail) -> Iterator[dg.MaterializeResult[Any]]:
     """The day's mail, if it keeps every rule: a day that does not is never stored, so no window can find it."""
     try:
         mail = validate_day(raw_mail, context.partition_key)
@@ -159,17 +162,18 @@ def validated_mail(context: dg.AssetExecutionContext, raw_mail: pd.DataFrame) ->
     group_name="learning",
     kinds={"numba", "arrow"},
     io_manager_key="features",
+    ins={"validated_mail": dg.AssetIn(dagster_type=MAIL)},
     code_version=FEATURES_VERSION,
 )
 def mail_features(
     context: dg.AssetExecutionContext,
-    validated_mail: pd.DataFrame,
+    validated_mail: Mail,
     training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """The day's mail as sparse hashed features, computed once however many windows read them."""
-    from spam_assets.learning.features import featurize_mail
+    from spam_assets.feature_files import featurize_day
 
-    features = featurize_mail(validated_mail)
+    features = featurize_day(validated_mail)
     version = fingerprint_features(features)
     day = context.partition_key
     why = training_windows.find_reasons().get(day)
@@ -195,13 +199,14 @@ def _record_features(context: dg.AssetExecutionContext, day: str, features: Any)
     group_name="learning",
     kinds={"numba", "mlflow"},
     io_manager_key="models",
+    ins={"validated_mail": dg.AssetIn(dagster_type=MAIL)},
     deps=["mail_features", WINDOW_OF_DAYS],
     pool=TRAINING_POOL,
     code_version=MODEL_VERSION,
 )
 def trained_model(
     context: dg.AssetExecutionContext,
-    validated_mail: pd.DataFrame,
+    validated_mail: Mail,
     training_windows: dg.ResourceParam[TrainingWindows],
     mail_history: dg.ResourceParam[MailHistory],
     mlflow: dg.ResourceParam[TrainingMlFlow],
@@ -360,7 +365,7 @@ def scored_mail(
         return
     except LandingError as error:
         raise dg.Failure(str(error)) from None
-    verdicts = judge_incoming_day(landed.frame, day)
+    verdicts = judge_incoming_day(landed.mail, day)
     yield from (describe_verdict(verdict, "scored_mail") for verdict in verdicts)
     if not all(verdict.passed for verdict in verdicts):
         return  # a failed blocking check fails the step
@@ -375,7 +380,7 @@ def scored_mail(
     beside = registry.load_or_explain(challenger) if challenger is not None else None
     if not isinstance(beside, DatedModel):
         beside = challenger = None  # one that cannot be read says nothing
-    scores, expectation = score_incoming(complete_incoming_mail(landed.frame), dated, beside)
+    scores, expectation = score_incoming(complete_incoming_mail(landed.mail), dated, beside)
     copy = incoming_zone.write_scores(day, scores) if SETTINGS.scores_csv else None
     yield dg.MaterializeResult(
         value=scores,

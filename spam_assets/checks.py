@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import pandas as pd
 
 from spam_assets.engine.transient_faults import retry_transient_faults
 from spam_assets.mail.blocking_rules import BLOCKING_RULES, judge_day
@@ -26,7 +25,7 @@ SPECS = [
 @retry_transient_faults
 def raw_mail_quality(
     context: dg.AssetCheckExecutionContext,
-    raw_mail: pd.DataFrame,
+    raw_mail: Any,  # `Mail`, which is a union, and Dagster takes none here
     mail_history: dg.ResourceParam[MailHistory],
 ) -> Iterator[dg.AssetCheckResult]:
     """Judge the day by every rule; one pass over its mail serves them all."""

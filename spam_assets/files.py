@@ -3,23 +3,33 @@
 The only place of the project where files are written so that no reader sees half of one.
 """
 
+import hashlib
+import io
 import os
 import re
+import shutil
 import stat
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, cast
 from uuid import uuid4
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
+from typing_extensions import override
 
+_BLOCK_BYTES: Final = 1 << 20
 _ATOMIC_PUT_PROTOCOLS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "memory"})
 # What storages call the time of the last change, and a value that differs whenever the content does.
 _TIME_KEYS: Final = ("LastModified", "last_modified", "updated", "mtime", "modified", "last_write_time", "created")
 _STAMP_KEYS: Final = ("ETag", "etag", "md5Hash", "md5", *_TIME_KEYS)
+
+
+Content = bytes | Callable[[IO[bytes]], None]
+"""The bytes of a file, or what writes them into an open one."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,61 @@ def _read_seconds(moment: object) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def replace_file(fs: Any, path: str, content: bytes) -> None:
+def copy_file(source: IO[bytes], target: IO[bytes]) -> None:
+    """Copy a file from its start, in blocks."""
+    source.seek(0)
+    shutil.copyfileobj(source, target, _BLOCK_BYTES)
+
+
+class MeasuredContent:
+    """Content that is measured while it is written.
+
+    Attributes:
+        size_bytes: how much was written.
+        sha256: of what was written.
+    """
+
+    def __init__(self, write: Callable[[IO[bytes]], None]) -> None:
+        self._write = write
+        self.size_bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def __call__(self, file: IO[bytes]) -> None:
+        """Write the content into an open file."""
+        self._write(cast("IO[bytes]", _MeasuredFile(file, self)))
+
+
+class _MeasuredFile(io.RawIOBase):
+    def __init__(self, file: IO[bytes], measured: MeasuredContent) -> None:
+        self._file = file
+        self._measured = measured
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @override
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), _BLOCK_BYTES):
+            block = view[start : start + _BLOCK_BYTES]
+            self._file.write(block)
+            self._measured.sha256.update(block)
+        self._measured.size_bytes += len(view)
+        return len(view)
+
+
+def hash_file(file: IO[bytes]) -> str:
+    """Return the SHA-256 of an open file, hexadecimal; the file is at its start again."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK_BYTES):
+        digest.update(block)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def replace_file(fs: Any, path: str, content: Content) -> None:
     """Write a file, or replace the one that is there, so that a reader sees all of it or what was there before.
 
     Object stores publish an object only when its upload is complete. Elsewhere the file is written beside its place
@@ -106,7 +170,7 @@ def replace_file(fs: Any, path: str, content: bytes) -> None:
     Args:
         fs: an fsspec file system.
         path: the file's path in it. Its folder must be there.
-        content: the file's bytes.
+        content: the file's bytes, or what writes them.
 
     Raises:
         OSError: a local file cannot be written. Other storages raise whatever they like.
@@ -116,12 +180,12 @@ def replace_file(fs: Any, path: str, content: bytes) -> None:
         return
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if protocols & _ATOMIC_PUT_PROTOCOLS:
-        fs.pipe_file(path, content)
+        _upload(fs, path, content)
         return
     folder, _, name = path.rpartition("/")
     beside = f"{folder}/{_name_beside(name)}"
     try:
-        fs.pipe_file(beside, content)
+        _upload(fs, beside, content)
         fs.mv(beside, path)
     except BaseException:
         if fs.exists(beside):
@@ -129,7 +193,17 @@ def replace_file(fs: Any, path: str, content: bytes) -> None:
         raise
 
 
-def replace_local_file(path: Path, content: bytes) -> None:
+def _upload(fs: Any, path: str, content: Content) -> None:
+    if isinstance(content, bytes):
+        fs.pipe_file(path, content)
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        content(file)
+        file.flush()
+        fs.put_file(file.name, path)
+
+
+def replace_local_file(path: Path, content: Content) -> None:
     """Do what `replace_file` does on this machine's disk.
 
     The content is on disk before the file takes its place. A file that is replaced keeps its permissions, and a
@@ -150,7 +224,10 @@ def replace_local_file(path: Path, content: bytes) -> None:
 
     try:
         with open(beside, "xb", opener=create) as file:
-            file.write(content)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content(file)
             file.flush()
             os.fsync(file.fileno())
         if mode is not None:

@@ -27,13 +27,12 @@ from spam_assets.windows import TrainingWindows, first_day_of_window
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import pandas as pd
-
     from spam_assets.landing.excluded_days import ExcludedDays
     from spam_assets.learning.card_mail import CardDay
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.reporting import DayReport
     from spam_assets.mail.day_summary import DaySummary
+    from spam_assets.mail.mail_batches import Mail
 
 T = TypeVar("T")
 
@@ -66,7 +65,7 @@ class MailHistory:
     _card_days: "DaysRead[CardDay | None]" = field(default_factory=DaysRead, repr=False)
     _summaries: "DaysRead[DaySummary]" = field(default_factory=DaysRead, repr=False)
 
-    def last_raw_mail(self, day: str) -> "pd.DataFrame | None":
+    def last_raw_mail(self, day: str) -> "Mail | None":
         """Return what raw_mail of a day was when the day last ran, if it ever did."""
         return self.frames.load_day("raw_mail", day) if self.frames.has_day("raw_mail", day) else None
 
@@ -77,11 +76,11 @@ class MailHistory:
             features: Of each day, as the model saw it.
             days: Which days; others are forgotten.
         """
-        from spam_assets.learning.card_mail import CARD_COLUMNS, describe_card_day
+        from spam_assets.learning.card_mail import describe_card_day
         from spam_assets.learning.held_out import HELD_OUT_SHARE
 
         def read(day: str) -> "CardDay | None":
-            mail = self.frames.load_columns("validated_mail", day, list(CARD_COLUMNS))
+            mail = self.frames.load_day("validated_mail", day)
             return describe_card_day(mail, features[day], HELD_OUT_SHARE)
 
         self._card_days.forget_others(days)

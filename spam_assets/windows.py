@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.mail_text import TextVectors
+    from spam_assets.mail.mail_batches import Mail
 
 
-ReadMail = Callable[[str], "pd.DataFrame"]
+ReadMail = Callable[[str], "Mail"]
 """Reads the valid mail of a day that is not stored as such."""
 MadeAgain = Callable[[str, "MailFeatures"], None]
 """Told of a day and its new features, before they are stored."""
@@ -167,8 +168,8 @@ class TrainingWindows:
             StorageError: the features of the last day itself are not stored.
             LandingZoneError: the landing zone fails, so nobody knows what the window should hold.
         """
+        from spam_assets.feature_files import featurize_day
         from spam_assets.landing.errors import LandingError, LandingZoneError
-        from spam_assets.learning.features import featurize_mail
         from spam_assets.mail.validation import QualityError
 
         first_day = first_day_of_window(last_day, self.window_days)
@@ -194,12 +195,12 @@ class TrainingWindows:
         unstored: dict[str, ReadMail] = {}
         for day in sorted({*landed, *validated, *raw} - set(stored) - set(excluded)):
             if day in validated:
-                computed[day] = featurize_mail(self.frames.load_day("validated_mail", day))
+                computed[day] = featurize_day(self.frames.load_day("validated_mail", day))
                 continue
             # A day that has raw mail only was refused, or another process is about to validate it.
             unstored[day] = self._read_raw if day in raw else self._read_landed
             try:
-                computed[day] = featurize_mail(unstored[day](day))
+                computed[day] = featurize_day(unstored[day](day))
             except LandingZoneError:
                 raise
             except (LandingError, QualityError) as refused:
@@ -234,11 +235,12 @@ class TrainingWindows:
 
     def _attach_mail(self, unstored: Mapping[str, ReadMail], day: str, features: "MailFeatures") -> "MailFeatures":
         from spam_assets.learning.mail_text import MailText
+        from spam_assets.mail.mail_batches import read_whole
 
         ids = features.message_ids
 
         def read() -> "pd.DataFrame":
-            mail = unstored[day](day) if day in unstored else self.frames.load_day("validated_mail", day)
+            mail = read_whole(unstored[day](day) if day in unstored else self.frames.load_day("validated_mail", day))
             if mail["message_id"].tolist() != ids.tolist():
                 raise WindowChangedError(
                     f"the mail of {day} is not that of its features, or was made anew while a model learnt it; run the "
@@ -256,21 +258,22 @@ class TrainingWindows:
 
         return replace(features, mail=MailText(read, day, find_version, self.vectors))
 
-    def _read_raw(self, day: str) -> "pd.DataFrame":
+    def _read_raw(self, day: str) -> "Mail":
         from spam_assets.mail.validation import validate_day
 
-        return validate_day(self.frames.load_day("raw_mail", day), day)
+        validated: Mail = validate_day(self.frames.load_day("raw_mail", day), day)
+        return validated
 
-    def _read_landed(self, day: str) -> "pd.DataFrame":
+    def _read_landed(self, day: str) -> "Mail":
         from spam_assets.mail.validation import validate_day
 
-        return validate_day(self.zone.read(day).frame, day)
+        return validate_day(self.zone.read(day).mail, day)
 
     def _make_again(self, made_again: MadeAgain | None, day: str) -> "MailFeatures":
-        from spam_assets.learning.features import featurize_mail
+        from spam_assets.feature_files import featurize_day
 
-        features = featurize_mail(self.frames.load_day("validated_mail", day))
+        features = featurize_day(self.frames.load_day("validated_mail", day))
         if made_again is not None:
             made_again(day, features)  # first: after a crash in between the next window does both again
-            write_day(self.features.path_of("mail_features", day), self.features.to_bytes(features))
+            write_day(self.features.path_of("mail_features", day), self.features.to_content(features))
         return features

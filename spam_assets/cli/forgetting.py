@@ -131,7 +131,7 @@ def _delete_from_storage(stores: Stores, is_meant: Callable[[str], bool], day: s
     if stores.features.has_day("mail_features", day):
         import numpy as np
 
-        from spam_assets.learning.held_out import select_messages
+        from spam_assets.learning.day_parts import select_messages
 
         features = stores.features.load_day("mail_features", day)
         stays_here = np.array([not is_meant(known) for known in features.message_ids.tolist()], dtype=np.bool_)

@@ -1,21 +1,21 @@
 """Features: `MailFeatures` as memory-mapped Arrow tables."""
 
 import io
+import mmap
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import IO, TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 from upath import UPath
 
+from spam_assets.files import Content
 from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager
 from spam_assets.io_managers.fingerprints import fingerprint_features
 from spam_assets.learning.code_versions import FEATURES_VERSION, OtherVersionError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from spam_assets.learning.features import MailFeatures
 
 
@@ -54,6 +54,17 @@ class FeaturesIOManager(DailyFileIOManager):
 
     @override
     def to_bytes(self, value: "MailFeatures") -> bytes:
+        buffer = io.BytesIO()
+        self._write(value, buffer)
+        return buffer.getvalue()
+
+    @override
+    def to_content(self, value: "MailFeatures") -> Content:
+        from spam_assets.learning.day_parts import PART_MESSAGES
+
+        return partial(self._write, value) if len(value) > PART_MESSAGES else self.to_bytes(value)
+
+    def _write(self, value: "MailFeatures", file: IO[bytes]) -> None:
         import pyarrow as pa
 
         columns: dict[str, pa.Array] = {
@@ -62,14 +73,12 @@ class FeaturesIOManager(DailyFileIOManager):
         }
         for name, rows in value.views.items():
             columns[self.VIEW_PREFIX + name] = pa.LargeListArray.from_arrays(rows.offsets, rows.indices)
-        buffer = io.BytesIO()
         batch = pa.record_batch(columns)
         batch = batch.replace_schema_metadata(
             {self.DATA_VERSION: self.fingerprint(value), self.FEATURES_VERSION: FEATURES_VERSION}
         )
-        with pa.ipc.new_file(buffer, batch.schema) as writer:
+        with pa.ipc.new_file(file, batch.schema) as writer:
             writer.write_batch(batch)
-        return buffer.getvalue()
 
     @override
     def fingerprint(self, value: "MailFeatures") -> str:
@@ -99,31 +108,32 @@ class FeaturesIOManager(DailyFileIOManager):
 
     def open_any_version(self, path: UPath) -> StoredFeatures:
         """Read a file, whatever version of the code made it."""
-        import pyarrow as pa
-
         if path.protocol in LOCAL_PROTOCOLS:
             file = Path(str(path)).stat()
             return self._map_once(str(path), file.st_ino, file.st_mtime_ns, file.st_size)
-        return self._read(pa.BufferReader(path.read_bytes()))
+        return self._read(path.read_bytes())
 
     def _map_file(self, path: str, *_identity: int) -> StoredFeatures:
-        import pyarrow as pa
+        with Path(path).open("rb") as file:
+            return self._read(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
-        return self._read(pa.memory_map(path))
-
-    def _read(self, source: "pa.NativeFile") -> StoredFeatures:
+    def _read(self, content: bytes | mmap.mmap) -> StoredFeatures:
+        import numpy as np
         import pyarrow as pa
 
         from spam_assets.learning.features import MailFeatures, SparseRows
 
-        batch = pa.ipc.open_file(source).get_batch(0)
+        buffer = pa.py_buffer(content)
+        batch = pa.ipc.open_file(buffer).get_batch(0)
         views = {}
         for name in batch.schema.names:
             if name.startswith(self.VIEW_PREFIX):
                 lists = batch.column(name)
-                views[name.removeprefix(self.VIEW_PREFIX)] = SparseRows(
-                    indices=lists.values.to_numpy(), offsets=lists.offsets.to_numpy()
-                )
+                indices = lists.values.to_numpy()
+                if len(indices):  # straight from the mapping, whose pages can then be given back
+                    place = lists.values.buffers()[1].address - buffer.address
+                    indices = np.frombuffer(content, np.uint32, len(indices), place)
+                views[name.removeprefix(self.VIEW_PREFIX)] = SparseRows(indices, lists.offsets.to_numpy())
         features = MailFeatures(
             message_ids=batch.column("message_id").to_numpy(zero_copy_only=False),
             labels=batch.column("label").to_numpy(),

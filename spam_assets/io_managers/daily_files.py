@@ -4,22 +4,26 @@ No reader ever sees half of one, and a file that is missing or damaged is report
 """
 
 import hashlib
+import io
 import os
+import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, cast
 
 import dagster as dg
 from typing_extensions import override
 from upath import UPath
 
 from spam_assets.engine.transient_faults import retrying_storage
-from spam_assets.files import replace_file
+from spam_assets.files import Content, MeasuredContent, replace_file
 from spam_assets.learning.code_versions import OtherVersionError
 from spam_assets.urls import hide_credentials
 
 LOCAL_PROTOCOLS = ("", "file", "local")
+MOST_BYTES_AT_ONCE = 64 * 1024**2
 
 
 class StorageError(dg.Failure):
@@ -35,7 +39,7 @@ def show_path(path: UPath) -> str:
     return hide_credentials(str(path))
 
 
-def write_day(path: UPath, content: bytes) -> None:
+def write_day(path: UPath, content: Content) -> None:
     """Write a file, see `files.replace_file`; its folder is made.
 
     Raises:
@@ -52,12 +56,28 @@ def write_day(path: UPath, content: bytes) -> None:
         ) from error
 
 
+def open_to_read(path: UPath) -> IO[bytes]:
+    """Open a stored day for reading back and forth; one of a bucket is fetched first, to a temporary file if large."""
+    if path.protocol in LOCAL_PROTOCOLS:
+        return Path(str(path)).open("rb")
+    size_bytes = path.fs.size(path.path)
+    if size_bytes <= MOST_BYTES_AT_ONCE:
+        return io.BytesIO(path.read_bytes())
+    file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - returned open
+    path.fs.get_file(path.path, file.name)
+    return cast("IO[bytes]", file)
+
+
 class DailyFileIOManager(dg.UPathIOManager):
     """One file for each day of an asset."""
 
     @abstractmethod
     def to_bytes(self, value: Any) -> bytes:
         """Return the file's content; the same value gives the same bytes."""
+
+    def to_content(self, value: Any) -> Content:
+        """Return the file's content, or, of a value too large for memory, what writes it."""
+        return self.to_bytes(value)
 
     @abstractmethod
     def from_path(self, path: UPath) -> Any:
@@ -132,9 +152,15 @@ class DailyFileIOManager(dg.UPathIOManager):
 
     @override
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:
-        content = self.to_bytes(obj)
-        write_day(path, content)
-        context.add_output_metadata({"size_bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()})
+        content = self.to_content(obj)
+        if isinstance(content, bytes):
+            write_day(path, content)
+            size_bytes, sha256 = len(content), hashlib.sha256(content).hexdigest()
+        else:
+            measured = MeasuredContent(content)
+            write_day(path, measured)
+            size_bytes, sha256 = measured.size_bytes, measured.sha256.hexdigest()
+        context.add_output_metadata({"size_bytes": size_bytes, "sha256": sha256})
 
     @override
     def get_metadata(self, context: dg.OutputContext, obj: Any) -> dict[str, dg.MetadataValue[Any]]:

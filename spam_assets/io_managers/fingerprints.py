@@ -15,33 +15,45 @@ from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.reporting import DayReport
     from spam_assets.learning.trained_model import TrainedModel
+    from spam_assets.mail.mail_batches import Mail
 
 DIGEST_CHARACTERS = 16
+HASHED_AT_ONCE = 16 * 1024**2
 
 
-def fingerprint_frame(frame: "pd.DataFrame") -> str:
-    """Return the fingerprint of a frame's column names and values, in order."""
+def fingerprint_frame(mail: "Mail") -> str:
+    """Return the fingerprint of a frame's column names and values, in order, whatever its batches."""
     import pandas as pd
 
-    digest = hashlib.sha256("\x1f".join(map(str, frame.columns)).encode())
-    for name in frame.columns:
-        digest.update(pd.util.hash_pandas_object(frame[name], index=False, categorize=False).to_numpy().tobytes())
+    from spam_assets.mail.mail_batches import iterate_frames
+
+    hashes: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in mail.columns}
+    for frame in iterate_frames(mail):
+        for name in frame.columns:
+            hashes[name].append(pd.util.hash_pandas_object(frame[name], index=False, categorize=False).to_numpy())
+    digest = hashlib.sha256("\x1f".join(map(str, mail.columns)).encode())
+    for of_column in hashes.values():
+        for of_batch in of_column:
+            digest.update(of_batch.tobytes())
     return digest.hexdigest()[:DIGEST_CHARACTERS]
 
 
 def fingerprint_features(features: "MailFeatures") -> str:
     """Return the fingerprint of a day's features."""
+    from spam_assets.learning.day_parts import give_back_pages
+
     digest = hashlib.sha256("\x1f".join(features.message_ids.tolist()).encode("utf-8", "surrogatepass"))
     digest.update(features.labels.tobytes())
     for name, rows in features.views.items():
         digest.update(name.encode())
         digest.update(rows.offsets.tobytes())
-        digest.update(rows.indices.tobytes())
+        for start in range(0, len(rows.indices), HASHED_AT_ONCE):
+            digest.update(rows.indices[start : start + HASHED_AT_ONCE].tobytes())
+            if len(rows.indices) > HASHED_AT_ONCE:
+                give_back_pages(rows.indices)
     return digest.hexdigest()[:DIGEST_CHARACTERS]
 
 

@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,8 @@ import pandas as pd
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.file_formats import decode_utf8, read_csv_rows
 from spam_assets.mail.columns import BODY, LABEL, LABELS, MESSAGE_ID, RAW, RECIPIENTS, SENDER, SUBJECT
-from spam_assets.mail.mail_frame import derive_message_ids, is_missing, make_ids_unique, normalise_label
+from spam_assets.mail.mail_batches import Mail, collect_like, iterate_frames
+from spam_assets.mail.mail_frame import UniqueIds, derive_message_ids, is_missing, normalise_label
 
 SHOWN_UNKNOWN_IDS: Final = 20
 MAX_SHOWN_CHARACTERS: Final = 998
@@ -95,32 +97,40 @@ def write_corrections(labels: Mapping[str, str]) -> bytes:
     return output.getvalue().encode("utf-8")
 
 
-def apply_corrections(
-    frame: pd.DataFrame, labels: Mapping[str, str], path: str
-) -> tuple[pd.DataFrame, Corrections, tuple[str, ...]]:
+def apply_corrections(mail: Mail, labels: Mapping[str, str], path: str) -> tuple[Mail, Corrections, tuple[str, ...]]:
     """Replace the labels of the named messages.
 
     A message without an id goes by the id that `select_valid_mail` derives from its content. Several messages of
     one id, which a later rule refuses, all get the label.
 
     Args:
-        frame: a day of mail, see `LandedDay`.
+        mail: a day of mail, see `LandedDay`.
         labels: `ham` or `spam` by message id.
         path: of the corrections file.
 
     Returns:
-        A frame with the new labels, what was done, and notes.
+        Mail with the new labels, what was done, and notes.
     """
-    ids = complete_ids(frame)
-    old = frame[LABEL].tolist()
-    new = [labels.get(message_id, label) for message_id, label in zip(ids, old, strict=True)]
-    applied = sum(before != after for before, after in zip(old, new, strict=True))
-    known = set(ids)
+    known: set[str] = set()
+    named = applied = 0
+
+    def correct_frames() -> Iterator[pd.DataFrame]:
+        nonlocal named, applied
+        for frame, ids in zip(iterate_frames(mail), _complete_ids(mail), strict=True):
+            old = frame[LABEL].tolist()
+            column: Any = np.empty(len(old), dtype=object)
+            column[:] = [labels.get(message_id, label) for message_id, label in zip(ids, old, strict=True)]
+            applied += sum(before != after for before, after in zip(old, column, strict=True))
+            named += sum(message_id in labels for message_id in ids)
+            known.update(message_id for message_id in ids if message_id in labels)
+            yield frame.assign(**{LABEL: column})
+
+    corrected = collect_like(mail, correct_frames())
     unknown = [message_id for message_id in labels if message_id not in known]
     corrections = Corrections(
         path=path,
         applied=applied,
-        unchanged=sum(message_id in labels for message_id in ids) - applied,
+        unchanged=named - applied,
         unknown=len(unknown),
         unknown_ids=tuple(message_id[:MAX_SHOWN_CHARACTERS] for message_id in unknown[:SHOWN_UNKNOWN_IDS]),
     )
@@ -130,18 +140,22 @@ def apply_corrections(
         notes.append(f"labels replaced by {name}: {applied}")
     if unknown:  # the ids themselves are hostile text and stay out of notes
         notes.append(f"message ids in {name} that the day does not have: {len(unknown)}")
-    column: Any = np.empty(len(new), dtype=object)
-    column[:] = new
-    return frame.assign(**{LABEL: column}), corrections, tuple(notes)
+    return corrected, corrections, tuple(notes)
 
 
-def complete_ids(frame: pd.DataFrame) -> list[str]:
+def complete_ids(mail: Mail) -> list[str]:
     """Return the id of every row, derived from its content where the file has none."""
-    ids = frame[MESSAGE_ID].tolist()
-    if None not in ids:
-        return ids
-    texts = [["" if is_missing(cell) else cell for cell in frame[name]] for name in (SENDER, RECIPIENTS, SUBJECT)]
-    content_ids = derive_message_ids(*texts, frame[BODY].tolist(), frame[RAW].tolist())
-    wanted = [content_id if own is None else own for own, content_id in zip(ids, content_ids, strict=True)]
-    unique = make_ids_unique(wanted)
-    return [derived if own is None else own for own, derived in zip(ids, unique, strict=True)]
+    return list(chain.from_iterable(_complete_ids(mail)))
+
+
+def _complete_ids(mail: Mail) -> Iterator[list[str]]:
+    unique_ids = UniqueIds()
+    for frame in iterate_frames(mail, (MESSAGE_ID, SENDER, RECIPIENTS, SUBJECT, BODY, RAW)):
+        texts = [["" if is_missing(cell) else cell for cell in frame[name]] for name in (SENDER, RECIPIENTS, SUBJECT)]
+        ids = frame[MESSAGE_ID].tolist()
+        content_ids = (
+            derive_message_ids(*texts, frame[BODY].tolist(), frame[RAW].tolist()) if None in ids else [""] * len(ids)
+        )
+        wanted = [content_id if own is None else own for own, content_id in zip(ids, content_ids, strict=True)]
+        unique = map(unique_ids.make_unique, wanted)
+        yield [derived if own is None else own for own, derived in zip(ids, unique, strict=True)]

@@ -8,16 +8,13 @@ import csv
 import gzip
 import io
 import json
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pandas as pd
 
-from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
 from spam_assets.landing.errors import LandingError
-from spam_assets.landing.parquet_columns import decode_column
 from spam_assets.mail.columns import (
     BODY,
     LABEL,
@@ -38,8 +35,6 @@ MIN_SUSPICIOUS_BYTES: Final = 64 * 1024**2
 """Below this the ratio does not matter."""
 MAX_CELL_CHARACTERS: Final = 128 * 1024**2
 """Of one CSV cell or JSON line: the largest message that mail servers let through, in base64, with room to spare."""
-MAX_ROWS: Final = 20_000_000
-"""Of one Parquet file: a few bytes of it can stand for any number of equal rows."""
 _MISSING_WHEN_EMPTY: Final = (MESSAGE_ID, RECEIVED_AT, RAW, LABEL)
 
 
@@ -47,42 +42,6 @@ def check_format(file_format: str) -> None:
     """Raise LandingError unless landing files can have this format."""
     if file_format not in FILE_FORMATS:
         raise LandingError(f"{file_format!r} is no format of landing files; choose one of {', '.join(FILE_FORMATS)}.")
-
-
-def read_table(
-    content: bytes, file_format: str, day: str, name: str, max_bytes: int = MAX_DAY_BYTES, *, has_labels: bool = True
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Read the bytes of a landing file.
-
-    Args:
-        content: the file's bytes.
-        file_format: one of `FILE_FORMATS`.
-        day: the partition, YYYY-MM-DD.
-        name: what to call the file in errors.
-        max_bytes: the most that its cells may be, decoded.
-        has_labels: whether the file must have the column `label`; otherwise it is not used, if it is there.
-
-    Returns:
-        The frame, see `LandedDay`, and notes.
-
-    Raises:
-        LandingError: the file cannot be read as a whole; names the file, the line if there is one, and the
-            remedy.
-    """
-    if not content:
-        raise LandingError(f"{name} is empty; land the file again, a day without mail needs at least the header.")
-    size = DecodedSize(name, max_bytes)
-    if file_format == "parquet":
-        columns = _read_parquet(content, name, size, has_labels=has_labels)
-    elif file_format == "jsonl":
-        columns = _read_jsonl(content, name, size, has_labels=has_labels)
-    else:
-        content = decompress(content, name, max_bytes) if file_format == "csv.gz" else content
-        columns = _read_csv(content, name, size, has_labels=has_labels)
-    if has_labels or columns.pop(LABEL, None) is None:
-        return build_landed_frame(columns, day, name)
-    frame, notes = build_landed_frame(columns, day, name)
-    return frame, (*notes, f"columns not used: {LABEL}")
 
 
 def build_landed_frame(
@@ -98,34 +57,6 @@ def build_landed_frame(
 def limit_decompressed_bytes(compressed_bytes: int, max_bytes: int) -> int:
     """Return to how much so many bytes of gzip may decompress."""
     return min(max_bytes, max(MIN_SUSPICIOUS_BYTES, MAX_COMPRESSION_RATIO * compressed_bytes))
-
-
-def decompress(content: bytes, name: str, max_bytes: int) -> bytes:
-    """Return what gzip of one or several members holds; raises LandingError beyond `limit_decompressed_bytes`."""
-    limit = limit_decompressed_bytes(len(content), max_bytes)
-    pieces: list[bytes] = []
-    size_bytes = 0
-    rest = content
-    try:
-        while rest.strip(b"\0"):  # tape drives and some tools pad with zeros
-            stream = zlib.decompressobj(wbits=31)
-            while not stream.eof:
-                piece = stream.decompress(rest, 1 << 24)
-                rest = stream.unconsumed_tail
-                size_bytes += len(piece)
-                if size_bytes > limit:
-                    raise LandingError(
-                        f"{name} decompresses to more than {limit:,} bytes and looks like a decompression "
-                        "bomb; split the day or land it uncompressed, or raise SPAM_ASSETS_MAX_DAY_MEGABYTES if you "
-                        "trust what wrote it."
-                    )
-                if not piece and not rest and not stream.eof:
-                    raise LandingError(f"{name} is cut off in the middle of its gzip data; land the file again.")
-                pieces.append(piece)
-            rest = stream.unused_data
-    except zlib.error as error:
-        raise LandingError(f"{name} is not sound gzip data ({error}); land the file again.") from error
-    return b"".join(pieces)
 
 
 def decode_utf8(content: bytes, name: str) -> str:
@@ -182,18 +113,6 @@ def _refuse_nul(lines: Iterable[str], name: str) -> Iterator[str]:
         yield line
 
 
-def _read_csv(content: bytes, name: str, size: DecodedSize, *, has_labels: bool) -> Columns:
-    size.add(len(content))
-    rows = read_csv_rows(io.StringIO(decode_utf8(content, name), newline=""), name)
-    header = [cell.strip() for cell in next(rows, (1, []))[1]]
-    check_header(header, name, has_labels=has_labels)
-    kept: list[list[str]] = []
-    for _, row in rows:
-        size.add_row(len(row))
-        kept.append(row)
-    return arrange_csv_cells(header, kept)
-
-
 def arrange_csv_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Columns:
     """Return the cells by column; an empty one is missing in ids, dates, labels and raw, a text elsewhere."""
     cells: list[tuple[str, ...]] = list(zip(*rows, strict=True)) or [()] * len(header)
@@ -201,55 +120,6 @@ def arrange_csv_cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> C
         column: [cell or None for cell in values] if column in _MISSING_WHEN_EMPTY else list(values)
         for column, values in zip(header, cells, strict=True)
     }
-
-
-def _read_jsonl(content: bytes, name: str, size: DecodedSize, *, has_labels: bool) -> Columns:
-    size.add(len(content))
-    records: list[dict[str, Any]] = []
-    header: dict[str, None] = {}
-    for number, line in enumerate(decode_utf8(content, name).split("\n"), start=1):
-        if not line.strip():
-            continue
-        if len(line) > MAX_CELL_CHARACTERS:
-            raise LandingError(
-                f"{name} has more than {MAX_CELL_CHARACTERS:,} characters in line {number}; write one message a line."
-            )
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise LandingError(f"{name} is broken JSON in line {number} ({error}); land the file again.") from error
-        if not isinstance(record, dict):
-            raise LandingError(f"{name} has no JSON object in line {number}; write one object a line.")
-        size.add_row(len(record))
-        records.append(record)
-        header.update(dict.fromkeys(record))
-    check_header(list(header), name, has_labels=has_labels)
-    return {column: [record.get(column) for record in records] for column in header}
-
-
-def _read_parquet(content: bytes, name: str, size: DecodedSize, *, has_labels: bool) -> Columns:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
-        metadata = file.metadata
-        size_bytes = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-        if size_bytes > size.limit_bytes:
-            size.add(size_bytes)  # by its own account
-        if metadata.num_rows > MAX_ROWS:
-            raise LandingError(
-                f"{name} holds {metadata.num_rows:,} rows of {size_bytes:,} bytes, more than a day may; split the day."
-            )
-        header = list(file.schema_arrow.names)
-        check_header(header, name, has_labels=has_labels)
-        columns: Columns = {column: [] for column in header}  # also what is not read, for the note about it
-        for column in set(header) & {*MAIL_COLUMNS, TEXT}:
-            columns[column] = decode_column(file, column, size, name)
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise LandingError(f"{name} is not a sound Parquet file ({reason}); land the file again.") from error
-    return columns
 
 
 def check_header(header: Sequence[str], name: str, *, has_labels: bool = True) -> None:

@@ -4,6 +4,7 @@ By dictionaries and compression 500 bytes of Parquet can stand for 20 GB, and th
 its writer chose. So cells of text are decoded one by one, and counted before the next.
 """
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from spam_assets.landing.decoded_size import CELL_BYTES, DecodedSize
@@ -17,8 +18,8 @@ ROWS_AT_ONCE: Final = 8192
 """Of numbers, dates and the like, whose width is known."""
 
 
-def decode_column(file: "pq.ParquetFile", column: str, size: DecodedSize, name: str) -> list[Any]:
-    """Return the cells of a column, None where one is missing.
+def decode_cells(file: "pq.ParquetFile", column: str, size: DecodedSize, name: str) -> Iterator[Any]:
+    """Yield the cells of a column, None where one is missing.
 
     Args:
         file: opened with `pre_buffer=False`, so that no more is read than is decoded.
@@ -38,12 +39,10 @@ def decode_column(file: "pq.ParquetFile", column: str, size: DecodedSize, name: 
     if pa.types.is_nested(kind) or pa.types.is_fixed_size_binary(kind):
         raise LandingError(f"{name} has the type {str(kind)[:60]} in the column {column}; write it as text or bytes.")
     is_fixed = not (_is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
-    cells: list[Any] = []
     for batch in file.iter_batches(ROWS_AT_ONCE if is_fixed else 1, columns=[column], use_threads=False):
         values = batch.column(0)
         size.add(CELL_BYTES * len(values) + (0 if is_fixed else _count_text_bytes(values)))
-        cells += _to_cells(values)
-    return cells
+        yield from _to_cells(values)
 
 
 def _is_text(kind: "pa.DataType") -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection
 
 from spam_assets.landing.corrections import complete_ids, read_corrections, write_corrections
 from spam_assets.landing.decoded_size import MAX_DAY_BYTES
-from spam_assets.landing.file_formats import decompress, read_csv_rows, read_table
+from spam_assets.landing.file_formats import read_csv_rows
+from spam_assets.landing.table_batches import decompress, read_table
 
 IsMeant = Callable[[str], bool]
 """Given the id of a message, as `validated_mail` shows it."""

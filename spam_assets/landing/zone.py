@@ -5,23 +5,29 @@ Beside it there may be `corrections-{day}.csv` with labels that came late. Mail 
 
 import hashlib
 import io
+import os
 import re
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO, ClassVar, Final
 
 import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
 
-from spam_assets.files import LandedFile, list_folder, replace_file
+from spam_assets.files import LandedFile, hash_file, list_folder, replace_file
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_corrections, read_corrections
 from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
 from spam_assets.landing.errors import LandingError, LandingFileMissing, LandingZoneError
-from spam_assets.landing.file_formats import read_table, write_table
+from spam_assets.landing.file_formats import write_table
 from spam_assets.landing.folder import Folder
 from spam_assets.landing.removal import IsMeant, remove_from_corrections, remove_from_table
+from spam_assets.landing.table_batches import read_mail
 from spam_assets.mail.dates import is_day
+from spam_assets.mail.mail_batches import Mail, read_whole
 
 _ANY_DAY: Final = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
 MAX_CORRECTIONS_BYTES: Final = 64 * 1024**2
@@ -35,7 +41,7 @@ class LandedDay:
     """What the landing zone holds for a day.
 
     Attributes:
-        frame: every column of `MAIL_COLUMNS` in order; `received_at` datetime64[us, UTC], `raw` bytes or
+        mail: every column of `MAIL_COLUMNS` in order; `received_at` datetime64[us, UTC], `raw` bytes or
             None, the rest str or None; one row a message, in the order of the file.
         path: path or URL of the file.
         size_bytes: of the file as stored.
@@ -45,13 +51,18 @@ class LandedDay:
         corrections_sha256: of the corrections file's bytes, hexadecimal; None where there is none.
     """
 
-    frame: pd.DataFrame
+    mail: Mail
     path: str
     size_bytes: int
     sha256: str
     notes: tuple[str, ...]
     corrections: Corrections = NO_CORRECTIONS
     corrections_sha256: str | None = None
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The mail as one frame, however much memory that takes."""
+        return read_whole(self.mail)
 
 
 class LandingZone(Folder):
@@ -117,11 +128,13 @@ class LandingZone(Folder):
         name = training[0].name
         shown = self._display(name)
         DecodedSize(shown, self.max_day_bytes).add(training[0].size_bytes)
-        content = self._read_file(name)
-        frame, notes = read_table(
-            content, name.partition(".")[2], day, shown, self.max_day_bytes, has_labels=self.has_labels
-        )
-        landed = LandedDay(frame, shown, len(content), hashlib.sha256(content).hexdigest(), notes)
+        with self._open_to_seek(training[0]) as opened:
+            sha256 = hash_file(opened)
+            mail, notes = read_mail(
+                opened, name.partition(".")[2], day, shown, self.max_day_bytes, has_labels=self.has_labels
+            )
+            size_bytes = opened.seek(0, io.SEEK_END)
+        landed = LandedDay(mail, shown, size_bytes, sha256, notes)
         for file in files:
             if file not in training:
                 landed = self._correct(landed, file)
@@ -146,10 +159,10 @@ class LandingZone(Folder):
                 f"{shown} has more than {MAX_CORRECTIONS_BYTES:,} bytes; land only the labels that changed."
             )
         content = self._read_file(file.name)
-        frame, corrections, notes = apply_corrections(landed.frame, read_corrections(content, shown), shown)
+        mail, corrections, notes = apply_corrections(landed.mail, read_corrections(content, shown), shown)
         return replace(
             landed,
-            frame=frame,
+            mail=mail,
             notes=(*landed.notes, *notes),
             corrections=corrections,
             corrections_sha256=hashlib.sha256(content).hexdigest(),
@@ -176,6 +189,28 @@ class LandingZone(Folder):
                 ) from error
             with opened:
                 yield opened
+
+    @contextmanager
+    def _open_to_seek(self, file: LandedFile) -> Iterator[IO[bytes]]:
+        """Open a file that is gone through more than once; a large one of a bucket is fetched to a temporary file."""
+        path = f"{self._root}/{file.name}"
+        if file.size_bytes <= _READ_AT_ONCE_BYTES:
+            yield io.BytesIO(self._read_file(file.name))
+        elif isinstance(self._fs, LocalFileSystem):
+            with self._reaching():
+                opened = Path(path).open("rb")  # noqa: SIM115 - what is done with it is not the zone's fault
+            with opened:
+                before = os.fstat(opened.fileno())
+                yield opened
+                after = os.fstat(opened.fileno())
+            if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+                raise LandingError(f"{self._display(file.name)} was written while it was read; run the day again.")
+        else:
+            with tempfile.TemporaryFile() as copy:
+                with self.open_file(file) as fetched:
+                    shutil.copyfileobj(fetched, copy, _READ_AT_ONCE_BYTES)
+                copy.seek(0)
+                yield copy
 
     def write(self, day: str, frame: pd.DataFrame, file_format: str = "csv") -> str:
         """Store a day of mail, replacing the day's file whatever its format. Readers never see half a file.

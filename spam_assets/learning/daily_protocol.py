@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spam_assets.learning.calibration import Calibration
+from spam_assets.learning.day_parts import Messages
 from spam_assets.learning.evaluation import Evaluation, evaluate_scores
 from spam_assets.learning.features import MailFeatures
 from spam_assets.learning.held_out import part_mail
@@ -60,10 +61,10 @@ class Learner(Protocol):
     ham: int
     spam: int
 
-    def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
+    def score_margins(self, messages: Messages) -> npt.NDArray[np.float64]:
         """Margin of each message by what was learnt so far; higher is more likely spam."""
 
-    def learn(self, features: MailFeatures, margins: npt.NDArray[np.float64] | None, day: str) -> None:
+    def learn(self, messages: Messages, margins: npt.NDArray[np.float64] | None, day: str) -> None:
         """Learn a day's messages, whose margins are given where they were asked for."""
 
 
@@ -170,16 +171,16 @@ class History:
             tuple[str, npt.NDArray[np.object_], npt.NDArray[np.int8], npt.NDArray[np.float64]]
         ] = []
 
-    def add(self, day: str, features: MailFeatures, margins: npt.NDArray[np.float64], *, is_mature: bool) -> None:
+    def add(self, day: str, messages: Messages, margins: npt.NDArray[np.float64], *, is_mature: bool) -> None:
         """Keep the margins that a day was given before it was learnt."""
-        labels = np.array(features.labels)  # a copy: a view would keep the day's file mapped
+        labels = np.array(messages.labels)  # a copy: a view would keep the day's file mapped
         self._days.append(day)
         self._labels.append(labels)
         self._margins.append(margins)
         self._immature_days += not is_mature
         if is_mature:
             at = np.flatnonzero(self.contradict(labels, margins) > DISBELIEF)
-            self._contradicted.append((day, features.message_ids[at], labels[at], margins[at]))
+            self._contradicted.append((day, messages.message_ids[at], labels[at], margins[at]))
 
     def contradict(self, labels: npt.NDArray[np.int8], margins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """How far margins of the day to come lie on the other side of its labels; see ``contradict_labels``."""

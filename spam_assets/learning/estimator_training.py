@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spam_assets.learning.daily_protocol import ScaledHistory, learn_window
+from spam_assets.learning.day_parts import Messages, take_all
 from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 from spam_assets.learning.estimator_model import EstimatorModel
 from spam_assets.learning.estimator_reading import EstimatorReading, stack
@@ -86,16 +87,18 @@ class _EstimatorLearner:
         self._newest = ""
         self._counts = np.zeros((TABLE_SIZES[WORDS], 2), np.float32)
 
-    def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
+    def score_margins(self, messages: Messages) -> npt.NDArray[np.float64]:
         """See ``daily_protocol.Learner``."""
+        features = take_all(messages)
         if not len(features):
             return np.empty(0)
         if not self._is_streaming and self.ham + self.spam >= REFIT_GROWTH * self._fitted_messages:
             self._fit()
         return self._reading.compute_margins(features)
 
-    def learn(self, features: MailFeatures, margins: npt.NDArray[np.float64] | None, day: str) -> None:  # noqa: ARG002
+    def learn(self, messages: Messages, margins: npt.NDArray[np.float64] | None, day: str) -> None:  # noqa: ARG002
         """See ``daily_protocol.Learner``."""
+        features = take_all(messages)
         if not len(features):
             return
         labels = np.ascontiguousarray(features.labels)

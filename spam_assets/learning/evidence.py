@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from spam_assets.learning.calibration import Calibration
 from spam_assets.learning.dated_model import DatedModel
+from spam_assets.learning.day_parts import map_parts
 from spam_assets.learning.features import MailFeatures
 from spam_assets.learning.held_out import find_held_out
 
@@ -148,7 +149,7 @@ def find_learnt(dated: DatedModel, day: str, features: MailFeatures) -> npt.NDAr
 
 def _examine_day(dated: DatedModel, day: str, features: MailFeatures) -> Examination:
     model = dated.model
-    scores = model.score(features)
+    scores = map_parts(model.score, features)
     return Examination(
         labels=np.array(features.labels, np.int8),  # a copy: a view would keep the day's file mapped
         learnt=find_learnt(dated, day, features),

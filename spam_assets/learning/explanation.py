@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,13 @@ from spam_assets.learning.features import (
     PATTERNS,
     WORDS,
     LocatedFeatures,
+    featurize_mail,
     locate_features,
 )
 from spam_assets.learning.model import EVIDENCE_PRIOR, EVIDENCE_SHARE, SpamModel
 from spam_assets.learning.trained_model import TrainedModel
 from spam_assets.mail.columns import MESSAGE_ID
+from spam_assets.mail.mail_batches import Mail, iterate_frames
 
 _LONGEST_HEADER_NAME = 40
 _PREVIEW = 10
@@ -93,7 +96,7 @@ def describe_explanation(explanation: Explanation) -> list[str]:
     return lines
 
 
-def tell_strongest_words(model: TrainedModel, mail: pd.DataFrame, count: int = _PREVIEW) -> StrongestWords:
+def tell_strongest_words(model: TrainedModel, mail: Mail, count: int = _PREVIEW) -> StrongestWords:
     """The strongest words of the mail that a model learnt, among those that stand in some mail.
 
     A model holds no texts, so only words of the given mail can be told. Equally strong words are ordered by
@@ -105,8 +108,8 @@ def tell_strongest_words(model: TrainedModel, mail: pd.DataFrame, count: int = _
         count: At most so many words on each side.
     """
     messages = np.zeros(len(model.log_odds), np.int64)
-    for located in locate_features(mail):
-        np.add.at(messages, located.views[WORDS].indices, 1)
+    for frame in iterate_frames(mail):
+        np.add.at(messages, featurize_mail(frame).views[WORDS].indices, 1)
     present = np.flatnonzero((messages > 0) & (model.log_odds != 0))
     odds = model.log_odds[present]
     order = present[np.lexsort((present, -messages[present], -np.abs(odds)))]
@@ -119,10 +122,12 @@ def tell_strongest_words(model: TrainedModel, mail: pd.DataFrame, count: int = _
     return StrongestWords(*sides)
 
 
-def _find_texts(mail: pd.DataFrame, wanted: npt.NDArray[np.int64]) -> dict[int, str]:
+def _find_texts(mail: Mail, wanted: npt.NDArray[np.int64]) -> dict[int, str]:
     """The text of each wanted word where it first stands in the mail."""
     texts: dict[int, str] = {}
-    for located in locate_features(mail):
+    for located in chain.from_iterable(map(locate_features, iterate_frames(mail))):
+        if len(texts) == len(wanted):
+            break
         hashes = located.views[WORDS].indices
         for at in np.flatnonzero(np.isin(hashes, wanted)):
             if int(hashes[at]) not in texts:

@@ -15,7 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from spam_assets.learning.features import WORDS, MailFeatures, SparseRows
+from spam_assets.learning.day_parts import (
+    PART_MESSAGES,
+    ChosenMessages,
+    Messages,
+    iterate_parts,
+    join_parts,
+    map_parts,
+    select_messages,
+)
+from spam_assets.learning.features import WORDS, MailFeatures
 
 HELD_OUT_SHARE = 0.05
 """Share of mail that is held out: enough for the gate, and too little to be missed (docs/retraining.md)."""
@@ -28,29 +37,26 @@ def find_held_out(features: MailFeatures, share: float) -> npt.NDArray[np.bool_]
     """
     if share <= 0:
         return np.zeros(len(features), np.bool_)
-    words = features.views[WORDS]
-    return np.asarray(_hash_rows(words.indices, words.offsets) < share)
+
+    def find(part: MailFeatures) -> npt.NDArray[np.bool_]:
+        words = part.views[WORDS]
+        return np.asarray(_hash_rows(words.indices, words.offsets) < share)
+
+    return map_parts(find, features)
 
 
-def part_mail(features: MailFeatures, share: float) -> tuple[MailFeatures, MailFeatures | None]:
-    """A day's mail in two parts: what may be learnt, and what is held out (None where nothing ever is)."""
+def part_mail(features: MailFeatures, share: float) -> tuple[Messages, MailFeatures | None]:
+    """A day's mail in two parts: what may be learnt, and what is held out (None where nothing ever is).
+
+    What may be learnt of a long day is copied only when and as far as it is asked for.
+    """
     if share <= 0:
         return features, None
     is_held_out = find_held_out(features, share)
-    return select_messages(features, ~is_held_out), select_messages(features, is_held_out)
-
-
-def select_messages(features: MailFeatures, chosen: npt.NDArray[np.bool_]) -> MailFeatures:
-    """Some messages of a day, in their order.
-
-    Args:
-        features: n messages.
-        chosen: True for those wanted, shape (n,).
-    """
-    rows = np.flatnonzero(chosen)
-    views = {name: SparseRows(*_copy_rows(view.indices, view.offsets, rows)) for name, view in features.views.items()}
-    mail = None if features.mail is None else features.mail.select(rows)
-    return MailFeatures(features.message_ids[rows], np.asarray(features.labels)[rows], views, mail)
+    held_out = join_parts(list(iterate_parts(ChosenMessages(features, is_held_out))))
+    if len(features) > PART_MESSAGES:
+        return ChosenMessages(features, ~is_held_out), held_out
+    return select_messages(features, ~is_held_out), held_out
 
 
 @njit(cache=True)
@@ -74,16 +80,3 @@ def _mix(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))
-
-
-@njit(cache=True)
-def _copy_rows(
-    indices: npt.NDArray[np.uint32], offsets: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
-    new_offsets = np.zeros(len(rows) + 1, np.int64)
-    for at in range(len(rows)):
-        new_offsets[at + 1] = new_offsets[at] + offsets[rows[at] + 1] - offsets[rows[at]]
-    copied = np.empty(new_offsets[-1], np.uint32)
-    for at in range(len(rows)):
-        copied[new_offsets[at] : new_offsets[at + 1]] = indices[offsets[rows[at]] : offsets[rows[at] + 1]]
-    return copied, new_offsets

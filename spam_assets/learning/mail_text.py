@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -72,6 +72,14 @@ class MailText:
         version = self.find_version()
         matrix = self.vectors.look_up(self.day, version, key, lambda: transform(shape_mail(self.load())))
         return matrix if self.rows is None else matrix[self.rows]
+
+
+def join_mail(parts: Sequence[MailText | None]) -> MailText | None:
+    """Mail one after the other, read when it is asked for; None where a part's is not known."""
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return MailText(lambda: pd.concat([part.read() for part in known], ignore_index=True))
 
 
 def hold_mail(mail: pd.DataFrame) -> MailText:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from math import isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any
 
@@ -119,6 +120,7 @@ def report_day(day: str, champion: DatedModel, features: MailFeatures) -> DayRep
     """
     import numpy as np
 
+    from spam_assets.learning.day_parts import map_parts
     from spam_assets.learning.evaluation import evaluate_scores
 
     if champion.training_date >= day:
@@ -127,8 +129,8 @@ def report_day(day: str, champion: DatedModel, features: MailFeatures) -> DayRep
             "of an earlier date"
         )
     labels = np.asarray(features.labels)
-    scores = champion.model.score(features)
-    unknown = measure_unknown_words(champion.model, features)
+    scores = map_parts(champion.model.score, features)
+    unknown = map_parts(partial(measure_unknown_words, champion.model), features)
     found = evaluate_scores(labels, scores, champion.model.threshold, (day,))
     messages, spam = found.messages, found.spam
     ham = messages - spam

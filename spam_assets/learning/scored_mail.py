@@ -14,6 +14,7 @@ from spam_assets.learning.features import read_frame
 from spam_assets.learning.served_model import SPAM_PROBABILITY
 from spam_assets.mail.columns import HAM, MESSAGE_ID, SPAM
 from spam_assets.mail.completion import complete_mail
+from spam_assets.mail.mail_batches import Mail, iterate_frames
 
 VERDICT = "verdict"
 CHAMPION_VERSION = "champion_version"
@@ -53,7 +54,7 @@ class Expectation:
 
 
 def score_incoming(
-    mail: pd.DataFrame, champion: DatedModel, challenger: DatedModel | None = None
+    mail: Mail, champion: DatedModel, challenger: DatedModel | None = None
 ) -> tuple[pd.DataFrame, Expectation]:
     """Score a day of mail by the champion and, beside it, by the challenger, if there is one.
 
@@ -66,21 +67,24 @@ def score_incoming(
         A frame of n rows in the order of `mail`, columns ``SCORE_COLUMNS``, those of the challenger missing without
         one, and what the champion's probabilities let one expect.
     """
-    features = read_frame(complete_mail(mail))
-    probabilities = champion.model.score(features)
+    parts: list[tuple[npt.NDArray[Any], npt.NDArray[np.float64], npt.NDArray[np.float64]]] = []
+    for frame in iterate_frames(mail):
+        features = read_frame(complete_mail(frame))
+        theirs = np.full(len(frame), np.nan) if challenger is None else challenger.model.score(features)
+        parts.append((features.message_ids, champion.model.score(features), theirs))
+    message_ids, probabilities, theirs = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     is_spam = probabilities >= champion.model.threshold
-    theirs = np.full(len(features), np.nan) if challenger is None else challenger.model.score(features)
-    their_verdicts = np.full(len(features), None)
+    their_verdicts = np.full(len(message_ids), None)
     if challenger is not None:
         their_verdicts = _name(theirs >= challenger.model.threshold)
     scores = {
-        MESSAGE_ID: features.message_ids,
+        MESSAGE_ID: message_ids,
         SPAM_PROBABILITY: probabilities,
         VERDICT: _name(is_spam),
-        CHAMPION_VERSION: _repeat(champion.version, len(features)),
+        CHAMPION_VERSION: _repeat(champion.version, len(message_ids)),
         CHALLENGER_PROBABILITY: theirs,
         CHALLENGER_VERDICT: their_verdicts,
-        CHALLENGER_VERSION: _repeat(None if challenger is None else challenger.version, len(features)),
+        CHALLENGER_VERSION: _repeat(None if challenger is None else challenger.version, len(message_ids)),
     }
     return pd.DataFrame(scores), expect_outcome(probabilities, is_spam)
 

@@ -25,6 +25,7 @@ from numba import njit
 
 from spam_assets.learning.calibration import Calibration
 from spam_assets.learning.daily_protocol import History, is_mature, learn_window
+from spam_assets.learning.day_parts import Messages, iterate_parts, join_rows, map_parts, take_newest
 from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import PATTERNS, TABLE_SIZES, WORDS, MailFeatures, SparseRows
 from spam_assets.learning.label_suspects import (
@@ -133,43 +134,48 @@ class StreamingLearner:
         """Whether enough was learnt for its margins to be held against labels."""
         return is_mature(self)
 
-    def score_margins(self, features: MailFeatures) -> npt.NDArray[np.float64]:
+    def score_margins(self, messages: Messages) -> npt.NDArray[np.float64]:
         """Margin of each message, as ``SpamModel`` computes it: above 0 leans to spam."""
+        return map_parts(self._score_part, messages)
+
+    def _score_part(self, features: MailFeatures) -> npt.NDArray[np.float64]:
         patterns, words = features.views[PATTERNS], features.views[WORDS]
         margins = score_patterns(patterns.indices, patterns.offsets, self.weights)
         unlearnt = np.full(len(features), -1, np.int8)
         evidence = score_counts(words.indices, words.offsets, unlearnt, self._counts, *self._counted)
         return np.asarray(margins + EVIDENCE_SHARE * evidence, np.float64)
 
-    def learn(self, features: MailFeatures, margins: npt.NDArray[np.float64] | None = None, day: str = "") -> None:
+    def learn(self, messages: Messages, margins: npt.NDArray[np.float64] | None = None, day: str = "") -> None:
         """Learn a day's messages, newest first, then visit a spread of the buffer again.
 
         Args:
-            features: The day's n messages.
+            messages: The day's n messages.
             margins: What ``score_margins`` gave them, shape (n,), where it was asked. Words of messages whose label
                 is more likely wrong than right are not counted: one spam called ham would clear its resends for good.
             day: What to call the day in ``suspect_early_mail``.
         """
-        labels = np.ascontiguousarray(features.labels)
-        words, patterns = features.views[WORDS], features.views[PATTERNS]
+        labels = np.ascontiguousarray(messages.labels)
         is_believed = np.ones(len(labels), np.bool_)
         if margins is not None and self.is_mature:
             strengths = contradict_labels(labels, margins)
             self._judged += len(strengths)
             self._contradicted += int(np.sum(strengths > DISBELIEF))
             is_believed = strengths <= choose_disbelief(self._contradicted, self._judged)
-        count_words(words.indices, words.offsets, labels, is_believed, self._counts)
+        first = 0
+        for part in iterate_parts(messages):
+            words, own = part.views[WORDS], np.ascontiguousarray(part.labels)
+            count_words(words.indices, words.offsets, own, is_believed[first : first + len(part)], self._counts)
+            first += len(part)
         self._counted += np.bincount(labels[is_believed], minlength=2)
         is_early = not self.is_mature
         spam = int(labels.sum())
         self.spam += spam
         self.ham += len(labels) - spam
 
-        lesson = Lesson(patterns, labels, np.zeros(len(labels)))
-        lesson.descend(self.weights, self._settings.cost, Sweep(0.0, 1.0))
-        self._replay.append(lesson.newest(self._settings.replay_messages))
+        self._replay.append(self._visit_first(messages))
         if is_early:
-            self._early.append((day, features, self._replay[-1]))
+            newest = take_newest(messages, self._settings.replay_messages)
+            self._early.append((day, newest, self._replay[-1]))
         while self.buffered_messages > self._settings.replay_messages:
             forgotten = self._replay.popleft()
             if self._early and self._early[0][2] is forgotten:
@@ -181,6 +187,19 @@ class StreamingLearner:
         sweep = Sweep(self._phase * stride, stride)
         for past in reversed(self._replay):
             sweep = past.descend(self.weights, self._settings.cost, sweep)
+
+    def _visit_first(self, messages: Messages) -> Lesson:
+        """Visit each message of a day for the first time, newest first; returns the newest of them for revisits."""
+        sweep = Sweep(0.0, 1.0)
+        kept: list[Lesson] = []
+        missing = self._settings.replay_messages
+        for part in iterate_parts(messages, backwards=True):
+            lesson = Lesson(part.views[PATTERNS], np.ascontiguousarray(part.labels), np.zeros(len(part)))
+            sweep = lesson.descend(self.weights, self._settings.cost, sweep)
+            if missing > 0:
+                kept.insert(0, lesson.newest(missing))
+                missing -= len(kept[0])
+        return join_lessons(kept)
 
     def suspect_early_mail(self, calibration: Calibration) -> list[SuspectLabel]:
         """Suspect labels of mail that was learnt before the learner was mature, as far as it is still in the buffer.
@@ -242,6 +261,17 @@ class Lesson:
             sweep.stride,
         )
         return Sweep(position, sweep.stride)
+
+
+def join_lessons(lessons: list[Lesson]) -> Lesson:
+    """Consecutive lessons of a day, at least one, as one."""
+    if len(lessons) == 1:
+        return lessons[0]
+    return Lesson(
+        join_rows([lesson.rows for lesson in lessons]),
+        np.concatenate([lesson.labels for lesson in lessons]),
+        np.concatenate([lesson.alphas for lesson in lessons]),
+    )
 
 
 @njit(cache=True)

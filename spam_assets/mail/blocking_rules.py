@@ -1,14 +1,16 @@
 """The rules that a day of mail must pass before a model may learn from it."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import pandas as pd
 
 from spam_assets.mail.columns import BODY, LABEL, LABELS, MAIL_COLUMNS, RAW, RECEIVED_AT
 from spam_assets.mail.dates import is_day
+from spam_assets.mail.mail_batches import Mail, get_column, iterate_cells, iterate_frames
 from spam_assets.mail.quarantine import count_allowed, find_outside, find_repeated, find_repeated_ids
-from spam_assets.mail.verdicts import Verdict, fail_day, get_column, pass_day, present_cells, quote_cell
+from spam_assets.mail.verdicts import Verdict, fail_day, pass_day, present_cells, quote_cell
 
 MAX_MISSING_PERCENT: Final = 5
 """Of a column; exactly this much passes."""
@@ -19,31 +21,16 @@ MAX_EMPTY_BODIES_PERCENT: Final = 50
 LEAST_EMPTY_BODIES: Final = 10
 """Fewer may be all the mail of a quiet day."""
 
-Rule = Callable[[pd.DataFrame, str], Verdict]
-"""Given a frame and its day."""
+Rule = Callable[[Mail, str], Verdict]
+"""Given a day's mail and the day."""
 
 
-def frame_has_mail_schema(frame: pd.DataFrame, day: str) -> Verdict:
+def frame_has_mail_schema(mail: Mail, day: str) -> Verdict:
     """The frame has every mail column in order, with its type."""
-    from pandera.errors import SchemaErrors
-
-    from spam_assets.mail.schema import RAW_MAIL_SCHEMA
-
-    faults: list[str] = []
-    try:
-        RAW_MAIL_SCHEMA.validate(frame, lazy=True)
-    except SchemaErrors as error:
-        cases = error.failure_cases[["column", "check", "failure_case"]]
-        for column, check, case in cases.itertuples(index=False):
-            where = f"column {quote_cell(column)}: " if column in MAIL_COLUMNS else ""
-            fault = f"{where}{check} ({quote_cell(case)})"
-            if fault not in faults:
-                faults.append(fault)
-    except Exception as error:  # noqa: BLE001 - pandera trips over some frames, such as one with a column twice
-        faults.append(f"{type(error).__name__}: {quote_cell(error)}")
+    faults = list(dict.fromkeys(fault for frame in iterate_frames(mail) for fault in _find_schema_faults(frame)))
     if not faults:
         return pass_day(
-            "frame_has_mail_schema", day, "the columns and their types are right", columns=len(frame.columns)
+            "frame_has_mail_schema", day, "the columns and their types are right", columns=len(mail.columns)
         )
     shown = "; ".join(faults[:3]) + (f"; and {len(faults) - 3} more" if len(faults) > 3 else "")
     return fail_day(
@@ -55,25 +42,46 @@ def frame_has_mail_schema(frame: pd.DataFrame, day: str) -> Verdict:
     )
 
 
-def day_has_messages(frame: pd.DataFrame, day: str) -> Verdict:
+def _find_schema_faults(frame: pd.DataFrame) -> Iterator[str]:
+    from pandera.errors import SchemaErrors
+
+    from spam_assets.mail.schema import RAW_MAIL_SCHEMA
+
+    try:
+        RAW_MAIL_SCHEMA.validate(frame, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases[["column", "check", "failure_case"]]
+        for column, check, case in cases.itertuples(index=False):
+            where = f"column {quote_cell(column)}: " if column in MAIL_COLUMNS else ""
+            yield f"{where}{check} ({quote_cell(case)})"
+    except Exception as error:  # noqa: BLE001 - pandera trips over some frames, such as one with a column twice
+        yield f"{type(error).__name__}: {quote_cell(error)}"
+
+
+def day_has_messages(mail: Mail, day: str) -> Verdict:
     """The day holds at least one message."""
-    count = len(frame)
+    count = len(mail)
     if count:
         return pass_day("day_has_messages", day, f"{count:,} messages", messages=count)
     return fail_day("day_has_messages", day, "there are no messages", "land the day again with its mail", messages=0)
 
 
-def columns_are_present(frame: pd.DataFrame, day: str, names: Sequence[str] = NEEDED_COLUMNS) -> Verdict:
+def columns_are_present(mail: Mail, day: str, names: Sequence[str] = NEEDED_COLUMNS) -> Verdict:
     """No column but `raw`, which is optional, lacks more than 5 % of its values."""
-    count = len(frame)
+    count = len(mail)
     figures: dict[str, int | float | str] = {"messages": count}
     faults = []
+    lacking: Counter[str] = Counter()
+    for frame in iterate_frames(mail, names):
+        for name in names:
+            column = get_column(frame, name)
+            if column is not None:
+                lacking[name] += int(column.isna().sum())
     for name in names:
-        column = get_column(frame, name)
-        if column is None:
+        if name not in lacking:
             faults.append(f"column {name} is not there")
             continue
-        missing = int(column.isna().sum())
+        missing = lacking[name]
         figures[f"missing_{name}"] = missing
         if missing * 100 > count * MAX_MISSING_PERCENT:
             percent = 100 * missing / count
@@ -97,10 +105,10 @@ def columns_are_present(frame: pd.DataFrame, day: str, names: Sequence[str] = NE
     )
 
 
-def bodies_have_text(frame: pd.DataFrame, day: str) -> Verdict:
+def bodies_have_text(mail: Mail, day: str) -> Verdict:
     """Most messages have a body: a day without them would teach a model to judge mail by its headers alone."""
-    count = len(frame)
-    empty = sum(isinstance(cell, str) and not cell.strip() for cell in present_cells(frame, BODY))
+    count = len(mail)
+    empty = sum(isinstance(cell, str) and not cell.strip() for cell in iterate_cells(mail, BODY))
     figures = {"messages": count, "empty_bodies": empty}
     sentence = f"{empty:,} of {count:,} messages have an empty body"
     if empty < LEAST_EMPTY_BODIES or empty * 100 <= count * MAX_EMPTY_BODIES_PERCENT:
@@ -114,11 +122,11 @@ def bodies_have_text(frame: pd.DataFrame, day: str) -> Verdict:
     )
 
 
-def labels_are_known(frame: pd.DataFrame, day: str) -> Verdict:
+def labels_are_known(mail: Mail, day: str) -> Verdict:
     """Every label that is there is `ham` or `spam`; missing ones are counted by `columns_are_present`."""
     unknown: dict[str, int] = {}
     first_row = 0
-    for number, cell in enumerate(present_cells(frame, LABEL), start=1):
+    for number, cell in enumerate(present_cells(mail, LABEL), start=1):
         if cell is not None and not (isinstance(cell, str) and cell in LABELS):
             first_row = first_row or number
             unknown[quote_cell(cell)] = unknown.get(quote_cell(cell), 0) + 1
@@ -137,14 +145,14 @@ def labels_are_known(frame: pd.DataFrame, day: str) -> Verdict:
     )
 
 
-def message_ids_are_unique(frame: pd.DataFrame, day: str) -> Verdict:
+def message_ids_are_unique(mail: Mail, day: str) -> Verdict:
     """Few rows repeat another row; those are put aside, and other messages with one id get ids of their own.
 
     Where half of the messages or more need ids of their own, the column is broken. Missing ids are counted by
     `columns_are_present`.
     """
-    repeated = find_repeated_ids(frame)
-    put_aside = find_repeated(frame)
+    repeated = find_repeated_ids(mail)
+    put_aside = find_repeated(mail)
     surplus = sum(map(len, repeated.values())) - len(repeated)
     figures = {"repeated_ids": len(repeated), "surplus_rows": surplus, "quarantined": len(put_aside)}
     if not repeated:
@@ -154,7 +162,7 @@ def message_ids_are_unique(frame: pd.DataFrame, day: str) -> Verdict:
         f"{len(repeated):,} message_id occur more than once, for example {quote_cell(first)} {len(rows):,} times; "
         f"{len(put_aside):,} rows repeat the content as well"
     )
-    if len(put_aside) <= count_allowed(len(frame)) and 2 * surplus < len(frame):
+    if len(put_aside) <= count_allowed(len(mail)) and 2 * surplus < len(mail):
         return pass_day(
             "message_ids_are_unique", day, f"{found} and are put aside, the other ids are made unique", **figures
         )
@@ -167,20 +175,20 @@ def message_ids_are_unique(frame: pd.DataFrame, day: str) -> Verdict:
     )
 
 
-def dates_are_inside_partition(frame: pd.DataFrame, day: str) -> Verdict:
+def dates_are_inside_partition(mail: Mail, day: str) -> Verdict:
     """Few messages have a `received_at` outside of the UTC day of the partition; those are put aside."""
     if not is_day(day):
         return fail_day("dates_are_inside_partition", day, "this is no day", "name the partition YYYY-MM-DD")
-    outside = find_outside(frame, day)
+    outside = find_outside(mail, day)
     if not outside:
         return pass_day("dates_are_inside_partition", day, "every message was received on the day", outside=0)
     row = outside[0]
     found = (
-        f"{len(outside):,} of {len(frame):,} messages were not received on the day, first row {row + 1} "
-        f"with {quote_cell(str(present_cells(frame, RECEIVED_AT)[row]))}"
+        f"{len(outside):,} of {len(mail):,} messages were not received on the day, first row {row + 1} "
+        f"with {quote_cell(str(present_cells(mail, RECEIVED_AT)[row]))}"
     )
     figures = {"outside": len(outside), "first_row": row + 1}
-    if len(outside) <= count_allowed(len(frame)):
+    if len(outside) <= count_allowed(len(mail)):
         return pass_day("dates_are_inside_partition", day, f"{found}; they are put aside", **figures)
     return fail_day(
         "dates_are_inside_partition",
@@ -202,6 +210,6 @@ BLOCKING_RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def judge_day(frame: pd.DataFrame, day: str) -> list[Verdict]:
+def judge_day(mail: Mail, day: str) -> list[Verdict]:
     """Return the verdict of every blocking rule; the day is good if all passed."""
-    return [rule(frame, day) for rule in BLOCKING_RULES]
+    return [rule(mail, day) for rule in BLOCKING_RULES]

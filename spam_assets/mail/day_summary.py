@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spam_assets.mail.columns import BODY, CONTENT_HASH, LABEL, SPAM, SUBJECT
-from spam_assets.mail.verdicts import present_cells
+from spam_assets.mail.mail_batches import Mail, iterate_cells, iterate_frames
 
 SUMMARY_COLUMNS: Final = (LABEL, CONTENT_HASH)
 """The columns of validated mail that `summarize_day` reads."""
@@ -41,9 +41,13 @@ def summarize_day(validated: pd.DataFrame, day: str) -> DaySummary:
     )
 
 
-def hash_contents(frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
+def hash_contents(mail: Mail) -> npt.NDArray[np.uint64]:
     """Return uint64[n]: a hash of subject and body of each message, whatever their case and white space."""
-    columns = [present_cells(frame, name) for name in (SUBJECT, BODY)]
+    return np.concatenate([_hash_frame(frame) for frame in iterate_frames(mail, [SUBJECT, BODY])])
+
+
+def _hash_frame(frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    columns = [iterate_cells(frame, name) for name in (SUBJECT, BODY)]
     contents = np.empty(len(frame), dtype=object)
     for row, cells in enumerate(zip(*columns, strict=True)):
         words = "\0".join(" ".join(str(cell).lower().split()) if cell is not None else "" for cell in cells)

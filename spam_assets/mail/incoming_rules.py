@@ -3,8 +3,6 @@
 from dataclasses import replace
 from typing import Final
 
-import pandas as pd
-
 from spam_assets.mail.blocking_rules import (
     NEEDED_COLUMNS,
     Rule,
@@ -15,6 +13,7 @@ from spam_assets.mail.blocking_rules import (
     message_ids_are_unique,
 )
 from spam_assets.mail.columns import LABEL
+from spam_assets.mail.mail_batches import Mail
 from spam_assets.mail.verdicts import Verdict
 
 INCOMING_RULES: Final[tuple[Rule, ...]] = (
@@ -27,10 +26,10 @@ INCOMING_RULES: Final[tuple[Rule, ...]] = (
 _COLUMNS: Final = tuple(name for name in NEEDED_COLUMNS if name != LABEL)
 
 
-def judge_incoming_day(frame: pd.DataFrame, day: str) -> list[Verdict]:
+def judge_incoming_day(mail: Mail, day: str) -> list[Verdict]:
     """Return the verdict of every rule on a day of mail without labels; the day can be scored if all passed."""
     verdicts = [
-        columns_are_present(frame, day, _COLUMNS) if rule is columns_are_present else rule(frame, day)
+        columns_are_present(mail, day, _COLUMNS) if rule is columns_are_present else rule(mail, day)
         for rule in INCOMING_RULES
     ]
     # The rules speak of training days.

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
+from spam_assets.mail.mail_batches import Mail, iterate_cells
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,6 @@ def quote_cell(value: object) -> str:
     return ascii(text[:40] + ("..." if len(text) > 40 else ""))
 
 
-def get_column(frame: pd.DataFrame, name: str) -> "pd.Series[Any] | None":
-    """Return the first column of that name, None if there is none; the other columns may have any names."""
-    positions = [i for i, column in enumerate(frame.columns) if isinstance(column, str) and column == name]
-    return frame.iloc[:, positions[0]] if positions else None
-
-
-def present_cells(frame: pd.DataFrame, name: str) -> list[Any]:
-    """Return the cells of a column, None where one is missing or the frame lacks the column."""
-    column = get_column(frame, name)
-    if column is None:
-        return [None] * len(frame)
-    return [None if missing else cell for cell, missing in zip(column.astype(object), column.isna(), strict=True)]
+def present_cells(mail: Mail, name: str) -> list[Any]:
+    """Return the cells of a narrow column at once, None where one is missing or the day lacks the column."""
+    return list(iterate_cells(mail, name))

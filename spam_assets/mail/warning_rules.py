@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from spam_assets.mail.columns import LABEL, LABELS, SPAM
 from spam_assets.mail.day_summary import DaySummary, hash_contents
+from spam_assets.mail.mail_batches import Mail
 from spam_assets.mail.verdicts import Verdict, fail_day, pass_day, present_cells
 
 TRAILING_DAYS: Final = 28
@@ -22,17 +22,17 @@ MAX_REPEATED_PERCENT: Final = 50
 
 _MAD_TO_SIGMA: Final = 1.4826  # of a normal distribution
 
-TrailingRule = Callable[[pd.DataFrame, str, Sequence[DaySummary]], Verdict]
-"""Given a frame, its day, and the days before it, in any order."""
+TrailingRule = Callable[[Mail, str, Sequence[DaySummary]], Verdict]
+"""Given a day's mail, the day, and the days before it, in any order."""
 
 
 def both_classes_are_present(
-    frame: pd.DataFrame,
+    mail: Mail,
     day: str,
     trailing: Sequence[DaySummary] = (),  # noqa: ARG001 - called like the other warning rules
 ) -> Verdict:
     """The day holds both ham and spam; real days may not, so this only warns."""
-    labels = present_cells(frame, LABEL)
+    labels = present_cells(mail, LABEL)
     counts = {label: sum(isinstance(cell, str) and cell == label for cell in labels) for label in LABELS}
     shown = " and ".join(f"{n:,} {label}" for label, n in counts.items())
     if all(counts.values()):
@@ -46,7 +46,7 @@ def both_classes_are_present(
     )
 
 
-def volume_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DaySummary]) -> Verdict:
+def volume_is_in_line(mail: Mail, day: str, trailing: Sequence[DaySummary]) -> Verdict:
     """The number of messages is like that of the trailing days.
 
     Robust z-score of log(1 + messages) against the median of up to `TRAILING_DAYS` days. Its scale is the
@@ -55,17 +55,17 @@ def volume_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DaySumma
     """
     days = _select_trailing(day, trailing)
     if len(days) < MIN_TRAILING_DAYS:
-        return _pass_for_lack_of_days("volume_is_in_line", day, len(days), messages=len(frame))
+        return _pass_for_lack_of_days("volume_is_in_line", day, len(days), messages=len(mail))
     counts = np.array([summary.messages for summary in days], dtype=np.float64)
     usual = float(np.median(counts))
-    z = _score_robustly(math.log1p(len(frame)), np.log1p(counts), 1 / max(usual, 1.0))
+    z = _score_robustly(math.log1p(len(mail)), np.log1p(counts), 1 / max(usual, 1.0))
     figures: dict[str, int | float | str] = {
-        "messages": len(frame),
+        "messages": len(mail),
         "usual_messages": usual,
         "robust_z": round(z, 2),
         "trailing_days": len(days),
     }
-    sentence = f"{len(frame):,} messages, where {usual:,.0f} are usual in the last {len(days)} days (robust z {z:+.1f})"
+    sentence = f"{len(mail):,} messages, where {usual:,.0f} are usual in the last {len(days)} days (robust z {z:+.1f})"
     if abs(z) <= MAX_ROBUST_Z:
         return pass_day("volume_is_in_line", day, sentence, **figures)
     return fail_day(
@@ -73,7 +73,7 @@ def volume_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DaySumma
     )
 
 
-def spam_share_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DaySummary]) -> Verdict:
+def spam_share_is_in_line(mail: Mail, day: str, trailing: Sequence[DaySummary]) -> Verdict:
     """The share of spam is like that of the trailing days.
 
     Robust z-score of Anscombe's asin(sqrt((k + 3/8) / (n + 3/4))) (Biometrika 35, 1948), which gives a
@@ -82,8 +82,8 @@ def spam_share_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DayS
     """
     rule = "spam_share_is_in_line"
     days = [summary for summary in _select_trailing(day, trailing) if summary.messages]
-    count = len(frame)
-    spam = sum(isinstance(cell, str) and cell == SPAM for cell in present_cells(frame, LABEL))
+    count = len(mail)
+    spam = sum(isinstance(cell, str) and cell == SPAM for cell in present_cells(mail, LABEL))
     if len(days) < MIN_TRAILING_DAYS or not count:
         return _pass_for_lack_of_days(rule, day, len(days), messages=count, spam=spam)
     counts = np.array([(summary.spam, summary.messages) for summary in days], dtype=np.float64)
@@ -110,12 +110,12 @@ def spam_share_is_in_line(frame: pd.DataFrame, day: str, trailing: Sequence[DayS
     )
 
 
-def messages_are_new(frame: pd.DataFrame, day: str, trailing: Sequence[DaySummary]) -> Verdict:
+def messages_are_new(mail: Mail, day: str, trailing: Sequence[DaySummary]) -> Verdict:
     """Most messages are not those of the trailing days again, nor each other's copies."""
     rule = "messages_are_new"
     days = _select_trailing(day, trailing)
-    count = len(frame)
-    hashes = hash_contents(frame)
+    count = len(mail)
+    hashes = hash_contents(mail)
     unique = np.unique(hashes)
     overlaps = {s.day: int(np.isin(hashes, np.asarray(s.content_hashes, dtype=np.uint64)).sum()) for s in days}
     seen = np.unique(np.concatenate([np.asarray(s.content_hashes, dtype=np.uint64) for s in days] or [unique[:0]]))
@@ -147,9 +147,9 @@ WARNING_RULES: Final[tuple[TrailingRule, ...]] = (
 )
 
 
-def warn_about_day(frame: pd.DataFrame, day: str, trailing: Sequence[DaySummary]) -> list[Verdict]:
+def warn_about_day(mail: Mail, day: str, trailing: Sequence[DaySummary]) -> list[Verdict]:
     """Return the verdict of every warning rule."""
-    return [rule(frame, day, trailing) for rule in WARNING_RULES]
+    return [rule(mail, day, trailing) for rule in WARNING_RULES]
 
 
 def _pass_for_lack_of_days(rule: str, day: str, trailing_days: int, **figures: int | float | str) -> Verdict:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.scored_mail import Expectation
     from spam_assets.learning.succession import Judged
     from spam_assets.learning.trained_model import TrainedModel
+    from spam_assets.mail.mail_batches import Mail
     from spam_assets.mail.quarantine import QuarantinedMessage
     from spam_assets.registry.alias_changes import Standing
     from spam_assets.registry.registered_models import RegisteredVersion
@@ -68,21 +69,23 @@ def describe_columns(names: Sequence[str]) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(name, COLUMN_TYPES[name], COLUMN_DESCRIPTIONS[name]) for name in names])
 
 
-def describe_mail(frame: "pd.DataFrame") -> dict[str, Any]:
+def describe_mail(mail: "Mail") -> dict[str, Any]:
     """Return row count, spam share and a preview of a day's mail."""
-    spam = int((frame[LABEL] == SPAM).sum())
+    from spam_assets.mail.mail_batches import iterate_frames
+
+    spam = sum(int((frame[LABEL] == SPAM).sum()) for frame in iterate_frames(mail, [LABEL]))
     return {
-        "dagster/partition_row_count": len(frame),
+        "dagster/partition_row_count": len(mail),
         "spam": spam,
-        "spam_share": spam / len(frame) if len(frame) else 0.0,
-        "preview": dg.MetadataValue.md(preview_mail(frame)),
+        "spam_share": spam / len(mail) if len(mail) else 0.0,
+        "preview": dg.MetadataValue.md(preview_mail(mail)),
     }
 
 
 def describe_landed_day(landed: "LandedDay") -> dict[str, Any]:
     """Return where a day came from, and what it holds."""
     return {
-        **describe_mail(landed.frame),
+        **describe_mail(landed.mail),
         **describe_landing_file(landed),
         **describe_corrections(landed.corrections),
     }
@@ -113,7 +116,7 @@ def describe_corrections(corrections: "Corrections") -> dict[str, Any]:
     }
 
 
-def describe_removed_day(last: "pd.DataFrame", file_missing: str) -> dict[str, Any]:
+def describe_removed_day(last: "Mail", file_missing: str) -> dict[str, Any]:
     """Return what a day holds whose file is gone from the landing zone: the mail of its last run."""
     notes = list_notes(
         (file_missing, "The mail of the day's last run stays in use; spam-assets exclude takes a day out.")
@@ -126,13 +129,15 @@ def list_notes(notes: Sequence[str]) -> str:
     return "\n".join(f"- {escape_markdown(note, NOTE_CHARACTERS)}" for note in notes)
 
 
-def preview_mail(frame: "pd.DataFrame") -> str:
+def preview_mail(mail: "Mail") -> str:
     """Return the first rows as a Markdown table; mail is hostile, so its text can form no markup."""
+    from spam_assets.mail.mail_batches import read_first_rows
+
     columns = [RECEIVED_AT, LABEL, SENDER, SUBJECT, BODY]
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines.extend(
         "| " + " | ".join(escape_markdown(value) for value in row) + " |"
-        for row in frame[columns].head(PREVIEW_ROWS).itertuples(index=False)
+        for row in read_first_rows(mail, PREVIEW_ROWS)[columns].itertuples(index=False)
     )
     return "\n".join(lines)
 

@@ -36,7 +36,7 @@ def test_what_the_project_does_not_read_stays_in_the_file() -> None:
 
 def find_id(content: bytes, body: str) -> str:
     from spam_assets.landing.corrections import complete_ids
-    from spam_assets.landing.file_formats import read_table
+    from spam_assets.landing.table_batches import read_table
 
     frame = read_table(content, "csv", DAY, "x")[0]
     return complete_ids(frame)[frame["body"].tolist().index(body)]

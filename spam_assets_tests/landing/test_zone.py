@@ -18,8 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spam_assets.landing import file_formats as landing_files
+from spam_assets.landing import table_batches
 from spam_assets.landing.errors import LandingError, LandingFileMissing
-from spam_assets.landing.file_formats import FILE_FORMATS, read_table, write_table
+from spam_assets.landing.file_formats import FILE_FORMATS, write_table
+from spam_assets.landing.table_batches import read_table
 from spam_assets.landing.zone import LandedDay, LandingZone
 from spam_assets.mail.columns import MAIL_COLUMNS
 from spam_assets.mail.dates import read_dates
@@ -457,7 +459,7 @@ def test_a_parquet_file_that_is_none_or_too_large_is_refused(folder: Path, monke
     assert_refuses(folder, content[:-10], "not a sound Parquet file", suffix="parquet")
     assert_refuses(folder, b"body,label\na,ham\n", "not a sound Parquet file", suffix="parquet")
     assert_refuses(folder, to_parquet({"body": ["a"]}), "lacks the column label", suffix="parquet")
-    monkeypatch.setattr(landing_files, "MAX_ROWS", 9)
+    monkeypatch.setattr(table_batches, "MAX_ROWS", 9)
     assert_refuses(folder, content, "10 rows", suffix="parquet")
 
 

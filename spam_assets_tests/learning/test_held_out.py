@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from spam_assets.learning import daily_protocol
+from spam_assets.learning.day_parts import select_messages
 from spam_assets.learning.features import WORDS, MailFeatures, SparseRows, featurize_mail
-from spam_assets.learning.held_out import HELD_OUT_SHARE, find_held_out, part_mail, select_messages
+from spam_assets.learning.held_out import HELD_OUT_SHARE, find_held_out, part_mail
 from spam_assets.learning.model_files import dump_model, load_model
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets_tests.learning import make_mail, make_window

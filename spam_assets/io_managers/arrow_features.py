@@ -5,7 +5,7 @@ import mmap
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 from upath import UPath
@@ -23,6 +23,9 @@ UNRECORDED_VERSION = "1"
 """The version of features in files of before it was recorded."""
 
 
+BLOCK_BYTES = 16 * 1024**2
+
+
 @dataclass(frozen=True)
 class StoredFeatures:
     """A stored day, its data version, and the version of the code that made it."""
@@ -30,6 +33,30 @@ class StoredFeatures:
     features: "MailFeatures"
     data_version: str
     features_version: str
+
+
+class _GivingBack(io.RawIOBase):
+    """Writes into another file, a block at a time, and gives back the pages of features that it was written from."""
+
+    def __init__(self, file: IO[bytes], features: "MailFeatures") -> None:
+        self._file = file
+        self._features = features
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @override
+    def write(self, data: Any) -> int:
+        from spam_assets.learning.day_parts import give_back_pages
+
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), BLOCK_BYTES):
+            self._file.write(view[start : start + BLOCK_BYTES])
+            if len(view) > BLOCK_BYTES:
+                for rows in self._features.views.values():
+                    give_back_pages(rows.indices)
+        return len(view)
 
 
 class FeaturesIOManager(DailyFileIOManager):
@@ -77,7 +104,7 @@ class FeaturesIOManager(DailyFileIOManager):
         batch = batch.replace_schema_metadata(
             {self.DATA_VERSION: self.fingerprint(value), self.FEATURES_VERSION: FEATURES_VERSION}
         )
-        with pa.ipc.new_file(file, batch.schema) as writer:
+        with pa.ipc.new_file(_GivingBack(file, value), batch.schema) as writer:
             writer.write_batch(batch)
 
     @override

@@ -127,8 +127,12 @@ def _fill_gaps(frames: Iterable[pd.DataFrame], midnight: Any) -> Iterator[pd.Dat
         kept = mail.copy()
         for name in (SENDER, RECIPIENTS, SUBJECT):
             kept[name] = _replace_missing(kept[name], [""] * len(kept))
-        content_ids = derive_message_ids(*(kept[name].tolist() for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)))
-        ids = [unique_ids.make_unique(wanted) for wanted in _replace_missing(kept[MESSAGE_ID], content_ids)]
+        is_missing = kept[MESSAGE_ID].isna()
+        lacking = kept.loc[is_missing]
+        derived = derive_message_ids(*(lacking[name].tolist() for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)))
+        wanted = kept[MESSAGE_ID].copy()
+        wanted[is_missing] = derived
+        ids = [unique_ids.make_unique(message_id) for message_id in wanted]
         kept[MESSAGE_ID] = pd.Series(ids, index=kept.index, dtype=object)
         if not pd.isna(midnight):
             kept[RECEIVED_AT] = kept[RECEIVED_AT].fillna(midnight)

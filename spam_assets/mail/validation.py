@@ -1,6 +1,6 @@
 """From raw to validated: the mail of a day that models may learn from."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Any, overload
 
 import numpy as np
@@ -48,10 +48,7 @@ def validate_day(mail: Mail, day: str) -> Mail:
         raise QualityError(" ".join(broken))
     from spam_assets.mail.schema import VALIDATED_MAIL_SCHEMA
 
-    selected = select_valid_mail(mail, day)
-    for frame in iterate_frames(selected):
-        VALIDATED_MAIL_SCHEMA.validate(frame)
-    return selected
+    return _select(mail, day, VALIDATED_MAIL_SCHEMA.validate)
 
 
 @overload
@@ -96,11 +93,17 @@ def select_valid_mail(mail: Mail, day: str | None = None) -> Mail:
         New mail with the columns of `VALIDATED_MAIL_COLUMNS`, sorted by `received_at` and `message_id`,
         index 0 to n - 1.
     """
+    return _select(mail, day, lambda frame: frame)
+
+
+def _select(mail: Mail, day: str | None, check: Callable[[pd.DataFrame], pd.DataFrame]) -> Mail:
     put_aside = set() if day is None else {message.row - 1 for message in find_quarantined(mail, day)}
-    midnight = _find_midnight(_leave_out(iterate_frames(mail, [RECEIVED_AT, LABEL, BODY]), put_aside))
+    midnight = pd.NaT
+    if read_columns(mail, [RECEIVED_AT])[RECEIVED_AT].hasnans:
+        midnight = _find_midnight(_leave_out(iterate_frames(mail, [RECEIVED_AT, LABEL, BODY]), put_aside))
     kept = (frame[list(MAIL_COLUMNS)] for frame in _leave_out(iterate_frames(mail), put_aside))
     complete = (frame.assign(**{CONTENT_HASH: hash_contents(frame)}) for frame in _fill_gaps(kept, midnight))
-    selected = collect_like(mail, complete)
+    selected = collect_like(mail, map(check, complete))
     keys = read_columns(selected, [RECEIVED_AT, MESSAGE_ID]).sort_values([RECEIVED_AT, MESSAGE_ID], kind="stable")
     return reorder_mail(selected, keys.index.to_numpy(np.int64))
 

@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 from upath import UPath
 
-from spam_assets.files import Content
-from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager
+from spam_assets.files import Content, read_stamp
+from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager, open_to_map
 from spam_assets.io_managers.fingerprints import fingerprint_features
 from spam_assets.learning.code_versions import FEATURES_VERSION, OtherVersionError
 
@@ -63,11 +63,12 @@ class FeaturesIOManager(DailyFileIOManager):
     """`MailFeatures` as one Arrow table: a row a message, a list of hashed features for each view.
 
     Each file holds the version of the code that made it, and none of another version is ever read for the present one.
-    A window moves on by a day, so local files are mapped once and not for every model that learns them.
+    A window moves on by a day, so files are mapped, those of a bucket fetched, once and not for every model that learns
+    them.
 
     Args:
         base_path: Where the days are stored.
-        days_kept_open: So many files stay mapped: a window of them.
+        days_kept_open: So many files stay mapped, those of a bucket as temporary files: a window of them.
     """
 
     extension = ".arrow"
@@ -137,11 +138,11 @@ class FeaturesIOManager(DailyFileIOManager):
         """Read a file, whatever version of the code made it."""
         if path.protocol in LOCAL_PROTOCOLS:
             file = Path(str(path)).stat()
-            return self._map_once(str(path), file.st_ino, file.st_mtime_ns, file.st_size)
-        return self._read(path.read_bytes())
+            return self._map_once(path, (file.st_ino, file.st_mtime_ns, file.st_size))
+        return self._map_once(path, read_stamp(path.fs, path.path))
 
-    def _map_file(self, path: str, *_identity: int) -> StoredFeatures:
-        with Path(path).open("rb") as file:
+    def _map_file(self, path: UPath, _identity: tuple[object, ...]) -> StoredFeatures:
+        with open_to_map(path) as file:
             return self._read(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def _read(self, content: bytes | mmap.mmap) -> StoredFeatures:

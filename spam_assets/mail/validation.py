@@ -20,7 +20,7 @@ from spam_assets.mail.columns import (
     SUBJECT,
 )
 from spam_assets.mail.day_summary import hash_contents
-from spam_assets.mail.mail_batches import Mail, collect_like, iterate_frames, read_columns, reorder_mail
+from spam_assets.mail.mail_batches import Mail, collect_like, free_between, iterate_frames, read_columns, reorder_mail
 from spam_assets.mail.mail_frame import UniqueIds, derive_message_ids
 from spam_assets.mail.quarantine import find_quarantined
 
@@ -48,7 +48,11 @@ def validate_day(mail: Mail, day: str) -> Mail:
         raise QualityError(" ".join(broken))
     from spam_assets.mail.schema import VALIDATED_MAIL_SCHEMA
 
-    return _select(mail, day, VALIDATED_MAIL_SCHEMA.validate)
+    def check(frame: pd.DataFrame) -> pd.DataFrame:
+        VALIDATED_MAIL_SCHEMA.validate(frame)
+        return frame
+
+    return _select(mail, day, check)
 
 
 @overload
@@ -103,7 +107,7 @@ def _select(mail: Mail, day: str | None, check: Callable[[pd.DataFrame], pd.Data
         midnight = _find_midnight(_leave_out(iterate_frames(mail, [RECEIVED_AT, LABEL, BODY]), put_aside))
     kept = (frame[list(MAIL_COLUMNS)] for frame in _leave_out(iterate_frames(mail), put_aside))
     complete = (frame.assign(**{CONTENT_HASH: hash_contents(frame)}) for frame in _fill_gaps(kept, midnight))
-    selected = collect_like(mail, map(check, complete))
+    selected = collect_like(mail, free_between(map(check, complete)))
     keys = read_columns(selected, [RECEIVED_AT, MESSAGE_ID]).sort_values([RECEIVED_AT, MESSAGE_ID], kind="stable")
     return reorder_mail(selected, keys.index.to_numpy(np.int64))
 

@@ -18,6 +18,7 @@ At the top stand Dagster's nouns; every other concern has a room. `docs/architec
 - `cli/`: the person's front door, `spam-assets`, a module a group of commands.
 - `mail/`: pure: what a mail is: columns, parsing, frames, quality rules.
 - `learning/`: pure: features, classifier, evaluation, gate, champion report, retraining rule.
+- `mail_files`, `feature_files`: days of mail and of features that are too much to hold at once.
 - `files`, `urls`: a file replaced in one step, wherever it is; a URL as people may see it.
 - `dagster_storage`: where older home folders look for what is in `engine/` now.
 """

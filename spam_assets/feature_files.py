@@ -10,13 +10,14 @@ import pandas as pd
 
 from spam_assets.learning.features import VIEWS, MailFeatures, SparseRows, featurize_mail
 from spam_assets.mail.mail_batches import Mail, iterate_frames
+from spam_assets.mail_files import run_ahead
 
 
 def featurize_day(mail: Mail) -> MailFeatures:
     """Hash every message of a day, see `featurize_mail`; in memory are no more than a batch and what is narrow."""
     if isinstance(mail, pd.DataFrame):
         return featurize_mail(mail)
-    return stack_on_disk(map(featurize_mail, iterate_frames(mail)))
+    return stack_on_disk(run_ahead(map(featurize_mail, iterate_frames(mail))))
 
 
 def stack_on_disk(parts: Iterable[MailFeatures]) -> MailFeatures:

@@ -20,6 +20,7 @@ from uuid import uuid4
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 from typing_extensions import override
+from upath import UPath
 
 _BLOCK_BYTES: Final = 1 << 20
 _ATOMIC_PUT_PROTOCOLS: Final = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "memory"})
@@ -52,15 +53,29 @@ class LandedFile:
 
 def open_folder(url: str) -> tuple[Any, str]:
     """Return the file system of a path or URL, and the folder's path in it. Storages raise whatever they like."""
-    fs, root = fsspec.core.url_to_fs(os.path.expanduser(url))  # noqa: PTH111 - may be a URL
+    fs, root = fsspec.core.url_to_fs(os.path.expanduser(url), **_choose_options(url))  # noqa: PTH111 - may be a URL
     return fs, str(root).rstrip("/")
+
+
+def open_path(url: str) -> UPath:
+    """Return a path or URL as a path that files are opened below."""
+    path: UPath = UPath(url, **_choose_options(url))
+    return path
+
+
+def _choose_options(url: str) -> dict[str, Any]:
+    """Return options for the file system of a URL.
+
+    fsspec keeps listings of buckets for as long as a process lives: what other processes write would never be seen.
+    """
+    is_local = fsspec.core.split_protocol(url)[0] in (None, "file", "local")
+    return {} if is_local else {"use_listings_cache": False}
 
 
 def list_folder(fs: Any, root: str, wanted: re.Pattern[str]) -> list[LandedFile]:
     """Return the files whose whole name matches, by name. A folder that is not there raises, as any other trouble."""
     if isinstance(fs, LocalFileSystem):
         return _list_local_folder(root or "/", wanted)
-    fs.invalidate_cache(root)
     files = {}
     for info in fs.ls(root or "/", detail=True):
         name = str(info["name"]).rstrip("/").rpartition("/")[2]
@@ -149,6 +164,12 @@ class _MeasuredFile(io.RawIOBase):
             self._measured.sha256.update(block)
         self._measured.size_bytes += len(view)
         return len(view)
+
+
+def read_stamp(fs: Any, path: str) -> tuple[int, str]:
+    """Return the size of a file and a text that changes when it is written anew; see `LandedFile`."""
+    details = _read_details(path, fs.info(path))
+    return details.size_bytes, details.stamp
 
 
 def hash_file(file: IO[bytes]) -> str:

@@ -5,8 +5,9 @@ Days are made in temporary files, which go when nobody uses them; TMPDIR says wh
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from spam_assets.mail.mail_batches import BATCH_ROWS, Mail, MailBatches, iterate
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Item = TypeVar("Item")
 
 _PLACE = "place"
 
@@ -55,8 +58,8 @@ class MailFile(MailBatches):
     @override
     def read_frames(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
         wanted = [name for name in self.columns if name in names]
-        for number in range(self._parquet.num_row_groups):
-            yield self._parquet.read_row_group(number, columns=wanted, use_threads=False).to_pandas()
+        numbers = range(self._parquet.num_row_groups)
+        yield from run_ahead(self._parquet.read_row_group(n, wanted, use_threads=False).to_pandas() for n in numbers)
 
     @override
     def collect(self, frames: Iterable[pd.DataFrame]) -> Mail:
@@ -98,11 +101,20 @@ def write_frames(frames: Iterable[pd.DataFrame], file: IO[bytes]) -> None:
     import pyarrow.parquet as pq
 
     writer: Any = None
-    for frame in frames:
-        table = _to_table(frame)
+    for table in run_ahead(map(_to_table, frames)):
         writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
-        writer.write_table(table, row_group_size=max(len(frame), 1))
+        writer.write_table(table, row_group_size=max(len(table), 1))
     writer.close()
+
+
+def run_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items, each made by another thread while the one before is in use: decoding and compressing take turns."""
+    rest = iter(items)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, rest, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, rest, None)
+            yield item
 
 
 def _to_table(frame: pd.DataFrame) -> "pa.Table":

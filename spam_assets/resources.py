@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import dagster as dg
 from upath import UPath
 
+from spam_assets.files import open_path
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import StorageError
 from spam_assets.io_managers.json_reports import ReportIOManager
@@ -137,7 +138,7 @@ class Stores(NamedTuple):
 
 def open_stores(settings: Settings) -> Stores:
     """Return the IO managers of the settings' storage."""
-    storage = UPath(settings.storage_url)
+    storage = open_path(settings.storage_url)
     return Stores(
         FrameIOManager(storage),
         FeaturesIOManager(storage, days_kept_open=settings.window_days),

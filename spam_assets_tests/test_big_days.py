@@ -137,6 +137,7 @@ def test_a_landing_file_of_any_format_is_the_same_mail_in_batches(
     assert len(batched.mail) == 150
 
 
+@pytest.mark.slow
 def test_rules_previews_and_features_of_a_day_in_batches_are_those_of_the_day(
     zone: LandingZone, small_batches: Small, tmp_path: Path
 ) -> None:

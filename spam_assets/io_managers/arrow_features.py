@@ -5,13 +5,13 @@ import mmap
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 from upath import UPath
 
-from spam_assets.files import Content
-from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager
+from spam_assets.files import Content, read_stamp
+from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager, open_to_map
 from spam_assets.io_managers.fingerprints import fingerprint_features
 from spam_assets.learning.code_versions import FEATURES_VERSION, OtherVersionError
 
@@ -23,6 +23,9 @@ UNRECORDED_VERSION = "1"
 """The version of features in files of before it was recorded."""
 
 
+BLOCK_BYTES = 16 * 1024**2
+
+
 @dataclass(frozen=True)
 class StoredFeatures:
     """A stored day, its data version, and the version of the code that made it."""
@@ -32,15 +35,40 @@ class StoredFeatures:
     features_version: str
 
 
+class _GivingBack(io.RawIOBase):
+    """Writes into another file, a block at a time, and gives back the pages of features that it was written from."""
+
+    def __init__(self, file: IO[bytes], features: "MailFeatures") -> None:
+        self._file = file
+        self._features = features
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @override
+    def write(self, data: Any) -> int:
+        from spam_assets.learning.day_parts import give_back_pages
+
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), BLOCK_BYTES):
+            self._file.write(view[start : start + BLOCK_BYTES])
+            if len(view) > BLOCK_BYTES:
+                for rows in self._features.views.values():
+                    give_back_pages(rows.indices)
+        return len(view)
+
+
 class FeaturesIOManager(DailyFileIOManager):
     """`MailFeatures` as one Arrow table: a row a message, a list of hashed features for each view.
 
     Each file holds the version of the code that made it, and none of another version is ever read for the present one.
-    A window moves on by a day, so local files are mapped once and not for every model that learns them.
+    A window moves on by a day, so files are mapped, those of a bucket fetched, once and not for every model that learns
+    them.
 
     Args:
         base_path: Where the days are stored.
-        days_kept_open: So many files stay mapped: a window of them.
+        days_kept_open: So many files stay mapped, those of a bucket as temporary files: a window of them.
     """
 
     extension = ".arrow"
@@ -77,7 +105,7 @@ class FeaturesIOManager(DailyFileIOManager):
         batch = batch.replace_schema_metadata(
             {self.DATA_VERSION: self.fingerprint(value), self.FEATURES_VERSION: FEATURES_VERSION}
         )
-        with pa.ipc.new_file(file, batch.schema) as writer:
+        with pa.ipc.new_file(_GivingBack(file, value), batch.schema) as writer:
             writer.write_batch(batch)
 
     @override
@@ -110,11 +138,11 @@ class FeaturesIOManager(DailyFileIOManager):
         """Read a file, whatever version of the code made it."""
         if path.protocol in LOCAL_PROTOCOLS:
             file = Path(str(path)).stat()
-            return self._map_once(str(path), file.st_ino, file.st_mtime_ns, file.st_size)
-        return self._read(path.read_bytes())
+            return self._map_once(path, (file.st_ino, file.st_mtime_ns, file.st_size))
+        return self._map_once(path, read_stamp(path.fs, path.path))
 
-    def _map_file(self, path: str, *_identity: int) -> StoredFeatures:
-        with Path(path).open("rb") as file:
+    def _map_file(self, path: UPath, _identity: tuple[object, ...]) -> StoredFeatures:
+        with open_to_map(path) as file:
             return self._read(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def _read(self, content: bytes | mmap.mmap) -> StoredFeatures:

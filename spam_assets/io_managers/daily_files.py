@@ -57,12 +57,16 @@ def write_day(path: UPath, content: Content) -> None:
 
 
 def open_to_read(path: UPath) -> IO[bytes]:
-    """Open a stored day for reading back and forth; one of a bucket is fetched first, to a temporary file if large."""
+    """Open a stored day for reading back and forth; one of a bucket is fetched first."""
+    if path.protocol in LOCAL_PROTOCOLS or path.fs.size(path.path) > MOST_BYTES_AT_ONCE:
+        return open_to_map(path)
+    return io.BytesIO(path.read_bytes())
+
+
+def open_to_map(path: UPath) -> IO[bytes]:
+    """Open a stored day as a file of this machine; one of a bucket is fetched to a temporary file first."""
     if path.protocol in LOCAL_PROTOCOLS:
         return Path(str(path)).open("rb")
-    size_bytes = path.fs.size(path.path)
-    if size_bytes <= MOST_BYTES_AT_ONCE:
-        return io.BytesIO(path.read_bytes())
     file = tempfile.NamedTemporaryFile()  # noqa: SIM115 - returned open
     path.fs.get_file(path.path, file.name)
     return cast("IO[bytes]", file)
@@ -107,10 +111,11 @@ class DailyFileIOManager(dg.UPathIOManager):
 
     def stored_days(self, asset: str) -> list[str]:
         """Return the days of an asset that are stored, oldest first."""
-        folder = self._base_path / asset
-        if not folder.exists():
+        try:
+            paths = list((self._base_path / asset).iterdir())
+        except (FileNotFoundError, NotADirectoryError):  # nothing was ever stored; a bucket has no folders
             return []
-        return sorted(path.stem for path in folder.iterdir() if path.suffix == self.extension)
+        return sorted(path.stem for path in paths if path.suffix == self.extension)
 
     def load_day(self, asset: str, day: str) -> Any:
         """Read one day of an asset.

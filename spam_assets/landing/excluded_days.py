@@ -6,6 +6,7 @@ so that nothing has to be read, changed and written back by two people at once.
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import ClassVar, Final
@@ -76,10 +77,10 @@ class ExcludedDays(Folder):
             LandingError: the folder cannot be written.
         """
         with self._reaching():
-            try:
-                self._fs.rm_file(self._path_of(day))
-            except FileNotFoundError:
+            if not self._fs.exists(self._path_of(day)):  # a bucket does not say so when it is told to remove it
                 return False
+            with suppress(FileNotFoundError):  # somebody was faster
+                self._fs.rm_file(self._path_of(day))
         return True
 
     def _read_day(self, day: str) -> Exclusion:

@@ -36,6 +36,8 @@ from spam_assets.mail.mail_batches import Mail, iterate_frames
 
 _LONGEST_HEADER_NAME = 40
 _PREVIEW = 10
+SAMPLED_MESSAGES = 50_000
+"""Of a day with more, the words of the first ones are told."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def tell_strongest_words(model: TrainedModel, mail: Mail, count: int = _PREVIEW)
         count: At most so many words on each side.
     """
     messages = np.zeros(len(model.log_odds), np.int64)
-    for frame in iterate_frames(mail):
+    for frame in _take_sample(mail):
         np.add.at(messages, featurize_mail(frame).views[WORDS].indices, 1)
     present = np.flatnonzero((messages > 0) & (model.log_odds != 0))
     odds = model.log_odds[present]
@@ -122,10 +124,20 @@ def tell_strongest_words(model: TrainedModel, mail: Mail, count: int = _PREVIEW)
     return StrongestWords(*sides)
 
 
+def _take_sample(mail: Mail) -> Iterator[pd.DataFrame]:
+    """The first batches of a day, with messages enough."""
+    taken = 0
+    for frame in iterate_frames(mail):
+        if taken >= SAMPLED_MESSAGES:
+            return
+        yield frame
+        taken += len(frame)
+
+
 def _find_texts(mail: Mail, wanted: npt.NDArray[np.int64]) -> dict[int, str]:
     """The text of each wanted word where it first stands in the mail."""
     texts: dict[int, str] = {}
-    for located in chain.from_iterable(map(locate_features, iterate_frames(mail))):
+    for located in chain.from_iterable(map(locate_features, _take_sample(mail))):
         if len(texts) == len(wanted):
             break
         hashes = located.views[WORDS].indices

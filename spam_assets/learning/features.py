@@ -221,7 +221,7 @@ def _note_place(place: npt.NDArray[np.int32], start: int, stop: int, header: int
     place[2] = header
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def hash_documents(
     text: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],

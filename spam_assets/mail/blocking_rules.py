@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import pandas as pd
 
 from spam_assets.mail.columns import BODY, LABEL, LABELS, MAIL_COLUMNS, RAW, RECEIVED_AT
 from spam_assets.mail.dates import is_day
-from spam_assets.mail.mail_batches import Mail, get_column, iterate_cells, iterate_frames
+from spam_assets.mail.mail_batches import Mail, free_between, get_column, iterate_cells, iterate_frames
 from spam_assets.mail.quarantine import count_allowed, find_outside, find_repeated, find_repeated_ids
 from spam_assets.mail.verdicts import Verdict, fail_day, pass_day, present_cells, quote_cell
 
@@ -27,7 +28,7 @@ Rule = Callable[[Mail, str], Verdict]
 
 def frame_has_mail_schema(mail: Mail, day: str) -> Verdict:
     """The frame has every mail column in order, with its type."""
-    faults = list(dict.fromkeys(fault for frame in iterate_frames(mail) for fault in _find_schema_faults(frame)))
+    faults = list(dict.fromkeys(chain.from_iterable(map(_find_schema_faults, free_between(iterate_frames(mail))))))
     if not faults:
         return pass_day(
             "frame_has_mail_schema", day, "the columns and their types are right", columns=len(mail.columns)

@@ -51,5 +51,5 @@ def _hash_frame(frame: pd.DataFrame) -> npt.NDArray[np.uint64]:
     contents = np.empty(len(frame), dtype=object)
     for row, cells in enumerate(zip(*columns, strict=True)):
         words = "\0".join(" ".join(str(cell).lower().split()) if cell is not None else "" for cell in cells)
-        contents[row] = words.encode("utf-8", "replace").decode("utf-8")
+        contents[row] = words if words.isascii() else words.encode("utf-8", "replace").decode("utf-8")
     return pd.util.hash_array(contents, categorize=False)

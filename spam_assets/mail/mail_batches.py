@@ -4,6 +4,7 @@ What works on a day goes through `iterate_frames` and holds on to narrow columns
 that fits into one batch is a plain frame, and costs nothing more.
 """
 
+import gc
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -52,6 +53,18 @@ def iterate_frames(mail: Mail, names: Sequence[str] | None = None) -> Iterator[p
         yield mail
     else:
         yield from mail.read_frames(mail.columns if names is None else names)
+
+
+def free_between(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Yield frames, and before each but the first free what was left of the one before.
+
+    Pandera leaves its copy of a frame in a cycle of references. Those of a long day would pile up until Python looks
+    for garbage, which runs do seldom; a young one is found at once.
+    """
+    for number, frame in enumerate(frames):
+        if number:
+            gc.collect(1)
+        yield frame
 
 
 def read_columns(mail: Mail, names: Sequence[str]) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """From raw to validated: the mail of a day that models may learn from."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Any, overload
 
 import numpy as np
@@ -20,7 +20,7 @@ from spam_assets.mail.columns import (
     SUBJECT,
 )
 from spam_assets.mail.day_summary import hash_contents
-from spam_assets.mail.mail_batches import Mail, collect_like, iterate_frames, read_columns, reorder_mail
+from spam_assets.mail.mail_batches import Mail, collect_like, free_between, iterate_frames, read_columns, reorder_mail
 from spam_assets.mail.mail_frame import UniqueIds, derive_message_ids
 from spam_assets.mail.quarantine import find_quarantined
 
@@ -48,10 +48,11 @@ def validate_day(mail: Mail, day: str) -> Mail:
         raise QualityError(" ".join(broken))
     from spam_assets.mail.schema import VALIDATED_MAIL_SCHEMA
 
-    selected = select_valid_mail(mail, day)
-    for frame in iterate_frames(selected):
+    def check(frame: pd.DataFrame) -> pd.DataFrame:
         VALIDATED_MAIL_SCHEMA.validate(frame)
-    return selected
+        return frame
+
+    return _select(mail, day, check)
 
 
 @overload
@@ -96,11 +97,17 @@ def select_valid_mail(mail: Mail, day: str | None = None) -> Mail:
         New mail with the columns of `VALIDATED_MAIL_COLUMNS`, sorted by `received_at` and `message_id`,
         index 0 to n - 1.
     """
+    return _select(mail, day, lambda frame: frame)
+
+
+def _select(mail: Mail, day: str | None, check: Callable[[pd.DataFrame], pd.DataFrame]) -> Mail:
     put_aside = set() if day is None else {message.row - 1 for message in find_quarantined(mail, day)}
-    midnight = _find_midnight(_leave_out(iterate_frames(mail, [RECEIVED_AT, LABEL, BODY]), put_aside))
+    midnight = pd.NaT
+    if read_columns(mail, [RECEIVED_AT])[RECEIVED_AT].hasnans:
+        midnight = _find_midnight(_leave_out(iterate_frames(mail, [RECEIVED_AT, LABEL, BODY]), put_aside))
     kept = (frame[list(MAIL_COLUMNS)] for frame in _leave_out(iterate_frames(mail), put_aside))
     complete = (frame.assign(**{CONTENT_HASH: hash_contents(frame)}) for frame in _fill_gaps(kept, midnight))
-    selected = collect_like(mail, complete)
+    selected = collect_like(mail, free_between(map(check, complete)))
     keys = read_columns(selected, [RECEIVED_AT, MESSAGE_ID]).sort_values([RECEIVED_AT, MESSAGE_ID], kind="stable")
     return reorder_mail(selected, keys.index.to_numpy(np.int64))
 
@@ -127,8 +134,12 @@ def _fill_gaps(frames: Iterable[pd.DataFrame], midnight: Any) -> Iterator[pd.Dat
         kept = mail.copy()
         for name in (SENDER, RECIPIENTS, SUBJECT):
             kept[name] = _replace_missing(kept[name], [""] * len(kept))
-        content_ids = derive_message_ids(*(kept[name].tolist() for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)))
-        ids = [unique_ids.make_unique(wanted) for wanted in _replace_missing(kept[MESSAGE_ID], content_ids)]
+        is_missing = kept[MESSAGE_ID].isna()
+        lacking = kept.loc[is_missing]
+        derived = derive_message_ids(*(lacking[name].tolist() for name in (SENDER, RECIPIENTS, SUBJECT, BODY, RAW)))
+        wanted = kept[MESSAGE_ID].copy()
+        wanted[is_missing] = derived
+        ids = [unique_ids.make_unique(message_id) for message_id in wanted]
         kept[MESSAGE_ID] = pd.Series(ids, index=kept.index, dtype=object)
         if not pd.isna(midnight):
             kept[RECEIVED_AT] = kept[RECEIVED_AT].fillna(midnight)

@@ -1,4 +1,4 @@
-"""Somebody else's estimator by our protocol: scored before it learns, held-out mail never learnt, the same bytes again."""
+"""Somebody else's estimator by our protocol: scored before it learns, held-out mail never learnt, the same bytes."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -4,6 +4,7 @@ A body takes its inputs, calls a pure function or two, and returns a value with 
 (`mail`, `learning`), paths and formats (`io_managers`), MLflow (`registry`), pictures and tables (`views`).
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
@@ -75,7 +76,20 @@ def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefin
         output_required=False,  # a day may have nothing to make: no mail landed, or too little to learn from
         **options,
     )
-    return lambda body: define(retry_transient_faults(body))
+    return lambda body: define(retry_transient_faults(_tell_foreign_faults(body)))
+
+
+def _tell_foreign_faults(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    """Let a step that fails in somebody else's estimator fail with the sentence that says where."""
+
+    @functools.wraps(function)
+    def body(*inputs: Any, **named_inputs: Any) -> Iterator[Any]:
+        try:
+            yield from function(*inputs, **named_inputs)
+        except EstimatorError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+
+    return body
 
 
 training_window = dg.AssetSpec(
@@ -252,8 +266,6 @@ def trained_model(
                 tags={SOURCE_TAG: fingerprint_training(versions, SETTINGS)},
                 data_version=dg.DataVersion(version),
             )
-    except EstimatorError as error:  # it would fail again
-        raise dg.Failure(str(error), allow_retries=False) from error
     except NotEnoughMailError as too_little:
         source = fingerprint_training(window.data_versions(), SETTINGS)
         record_nothing(context, f"no model for {day}: {too_little}", source)

@@ -315,3 +315,32 @@ def refusal() -> str:
     assert SECRET not in shown
     assert USER not in shown
     return str(error)
+
+
+# --- estimators ---------------------------------------------------------------------------------------------------
+
+
+def test_an_estimator_and_trusted_types_are_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().estimator is None
+    assert load_settings().trusted == frozenset()
+    monkeypatch.setenv("SPAM_ASSETS_ESTIMATOR", "my.models:build_pipeline")
+    monkeypatch.setenv("SPAM_ASSETS_TRUSTED_TYPES", "my.models.Thing, sklearn.tree._tree.Tree")
+    assert load_settings().estimator == "my.models:build_pipeline"
+    assert load_settings().trusted == {"my.models.Thing", "sklearn.tree._tree.Tree"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("ESTIMATOR", "my_models", "SPAM_ASSETS_ESTIMATOR must be module:function, as my_models:build_pipeline"),
+        ("ESTIMATOR", "my models:build", "SPAM_ASSETS_ESTIMATOR must be module:function"),
+        ("TRUSTED_TYPES", "a.B,c d", "entry 2 of SPAM_ASSETS_TRUSTED_TYPES is no type"),
+    ],
+)
+def test_what_names_no_estimator_and_no_type_is_refused(
+    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SPAM_ASSETS_{name}", value)
+    with pytest.raises(ValidationError) as raised:
+        load_settings()
+    assert words in str(raised.value)

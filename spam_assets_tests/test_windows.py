@@ -194,3 +194,24 @@ def test_a_window_records_the_versions_that_were_read_and_notices_a_day_that_cha
     with pytest.raises(WindowChangedError, match="made anew while a model learnt it") as changed:
         window[day_text(0)]
     assert is_transient(changed.value)
+
+
+def test_behind_the_features_of_each_day_is_its_mail_whether_it_is_stored_or_only_landed(
+    tmp_path: Path, manager: FeaturesIOManager, zone: LandingZone
+) -> None:
+    features = [land_features(zone, offset) for offset in range(2)]  # the first day was not run yet
+    store(manager, 1, features[1])
+    frames = FrameIOManager(UPath(tmp_path))
+    path = frames.path_of("validated_mail", day_text(1))
+    write_day(path, frames.to_bytes(zone.read(day_text(1)).frame))
+    window = TrainingWindows(zone, frames, manager, window_days=2).ending(day_text(1))
+    for day in window:
+        text = window[day].mail
+        assert text is not None
+        assert text.read()["message_id"].tolist() == window[day].message_ids.tolist()
+        assert text.read()["body"].tolist() == make_mail(day)["body"].tolist()
+    learnt = window[day_text(1)].mail
+    assert learnt is not None
+    write_day(path, frames.to_bytes(zone.read(day_text(1)).frame.iloc[1:]))
+    with pytest.raises(WindowChangedError, match=f"the mail of {day_text(1)} is not that of its features"):
+        learnt.read()

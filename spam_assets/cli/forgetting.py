@@ -19,7 +19,7 @@ from spam_assets.landing.zone import LandingZone
 from spam_assets.mail.columns import MESSAGE_ID
 from spam_assets.mail.verdicts import quote_cell
 from spam_assets.partitions import DAYS
-from spam_assets.resources import Stores, open_stores
+from spam_assets.resources import Stores, open_stores, open_text_vectors
 from spam_assets.settings import Settings
 from spam_assets.views.metadata import NOTE_CHARACTERS, SHOWS_MAIL, escape_markdown
 
@@ -107,7 +107,7 @@ def forget_message(
     was_scored = stores.frames.has_day("scored_mail", day)
     count = sum(zone.remove_messages(day, is_meant) for zone in zones)
     yield f"landing zone: {count} messages deleted from the files of {day}"
-    yield from _delete_from_storage(stores, is_meant, day)
+    yield from _delete_from_storage(settings, stores, is_meant, day)
     yield from _delete_from_models(settings, stores, is_meant)
     shown = _list_ways_to_show(message_id)
     yield f"Dagster: {erase_texts(instance, shown, day, SHOWS_MAIL)} events changed; previews of {day} are gone"
@@ -117,7 +117,9 @@ def forget_message(
     yield from compact_databases(settings.dagster_home)
 
 
-def _delete_from_storage(stores: Stores, is_meant: Callable[[str], bool], day: str) -> Iterator[str]:
+def _delete_from_storage(
+    settings: Settings, stores: Stores, is_meant: Callable[[str], bool], day: str
+) -> Iterator[str]:
     for asset in FRAMES_OF_MAIL:
         if not stores.frames.has_day(asset, day):
             continue
@@ -128,6 +130,11 @@ def _delete_from_storage(stores: Stores, is_meant: Callable[[str], bool], day: s
             left = frame.iloc[stays].reset_index(drop=True)
             write_day(stores.frames.path_of(asset, day), stores.frames.to_bytes(left))
             yield f"storage: {len(frame) - len(left)} messages deleted from {asset} of {day}"
+    vectors = list(open_text_vectors(settings).files_of(day))
+    for path in vectors:
+        path.unlink()
+    if vectors:
+        yield f"storage: vectorised text of {day} deleted, {len(vectors)} files; it is made again when it is needed"
     if stores.features.has_day("mail_features", day):
         import numpy as np
 

@@ -38,8 +38,9 @@ STRAYS_SHOWN = 3
 def run(date_: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="The day to run.")]) -> None:
     """One date through all assets and checks, in this process; the Dagster UI shows the run."""
     day = parse_day(date_, "--date")
-    with open_instance() as (_, instance):
+    with open_instance() as (settings, instance):
         check_partitions(day)
+        check_estimator(settings)
         from spam_assets.engine.run_days import run_days
         from spam_assets.jobs import train_job
 
@@ -104,6 +105,7 @@ def run_landed_days(
             f"nothing has landed between {first} and {last} in {settings.shown_landing}; land mail first"
         )
     landed = leave_out_strays(landed, settings)
+    check_estimator(settings)
     if end_dead_runs(settings, instance):
         end_abandoned_runs(settings, instance, again=True)
     outcomes: dict[str, DayOutcome] = {}
@@ -143,6 +145,19 @@ def make_reports(settings: Settings, instance: "dg.DagsterInstance", first: str,
         for outcome in run_days(instance, report_job.name, first_of_run, last_of_run)
         if outcome.failure
     ]
+
+
+def check_estimator(settings: Settings) -> None:
+    """Build the estimator of the settings, if they name one, so that a mistake is told before any day runs.
+
+    Raises:
+        EstimatorError: it cannot be built.
+    """
+    from spam_assets.learning.methods import parse_method
+
+    method = parse_method(settings.estimator)
+    if not method.is_ours:
+        method.build()
 
 
 def leave_out_strays(landed: Sequence[str], settings: Settings) -> list[str]:

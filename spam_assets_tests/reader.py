@@ -9,10 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from spam_assets_tests.conftest import PROJECT, make_mail
 from spam_assets_tests.corpus import land_first_days
 from spam_assets_tests.documents import Block
 
-FIRST_DAY, LAST_DAY = "2002-07-31", "2002-08-24"
+FIRST_DAY, LAST_DAY = "2002-08-06", "2002-08-24"
 """Days of the corpus that landed in the reader's home, and were run."""
 SECONDS_TO_ANSWER = 120
 SECONDS_TO_STOP = 40
@@ -108,15 +107,7 @@ class Reader:
             if process.poll() is not None:
                 raise BlockError(f"line {block.line} did not stay up:\n{block.run_text}\n{log.read_text()[-6000:]}")
         finally:
-            for sign in (signal.SIGINT, signal.SIGKILL):
-                try:
-                    os.killpg(process.pid, sign)
-                    process.wait(SECONDS_TO_STOP)
-                    break
-                except ProcessLookupError:
-                    break
-                except subprocess.TimeoutExpired:
-                    continue
+            stop(process)
 
     def _wait_for_answer(self, block: Block, process: "subprocess.Popen[bytes]", log: Path) -> None:
         url = self._adapt(str(block.stays_up))
@@ -124,12 +115,13 @@ class Reader:
         while True:
             try:
                 urllib.request.urlopen(url, timeout=10).close()
-                return
-            except (urllib.error.URLError, OSError) as error:
+            except OSError as error:
                 if process.poll() is not None or time.monotonic() > deadline:
                     said = log.read_text(errors="replace")[-6000:]
                     raise BlockError(f"line {block.line}: {url}: {error}:\n{block.run_text}\n{said}") from error
                 time.sleep(0.3)
+            else:
+                return
 
     def _adapt(self, text: str) -> str:
         """Put this machine's ports and folder in place of those that the documents name."""
@@ -142,8 +134,18 @@ class Reader:
         return [sys.executable, "-c", text] if block.language == "python" else ["bash", "-euxo", "pipefail", "-c", text]
 
 
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a server and what it started as Ctrl-C would; kill it where that is not enough."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(SECONDS_TO_STOP)
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
 def write_own_mail(folder: Path, person: Path) -> None:
-    """The mail that README and docs/ name: Maildirs, mailboxes, a table, a TREC corpus, a message, a day without labels."""
+    """Write the mail that README and docs/ name, in each of its formats."""
     shutil.rmtree(person, ignore_errors=True)
     for name in ("archive", "junk"):
         (person / "Mail" / name).mkdir(parents=True)
@@ -174,9 +176,17 @@ def build_messages(day: str, label: str) -> list[bytes]:
     """Whole messages that were received on a day."""
     mail = make_mail(day)
     return [
-        (
-            f"Received: from mail.example.com by mx.example.com; {pd.Timestamp(row.received_at):%a, %d %b %Y %H:%M:%S} +0000\n"
-            f"From: {row.sender}\nTo: {row.recipients}\nSubject: {row.subject}\nMessage-ID: {row.message_id}\n\n{row.body}\n"
+        "\n".join(
+            (
+                "Received: from mail.example.com by mx.example.com; "
+                f"{pd.Timestamp(row.received_at):%a, %d %b %Y %H:%M:%S} +0000",
+                f"From: {row.sender}",
+                f"To: {row.recipients}",
+                f"Subject: {row.subject}",
+                f"Message-ID: {row.message_id}",
+                "",
+                f"{row.body}\n",
+            )
         ).encode()
         for row in mail[mail.label == label].itertuples()
     ]

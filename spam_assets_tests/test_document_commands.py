@@ -1,5 +1,6 @@
 """Every command of README and docs/ is run as it stands there, in order, in a fresh home for each document."""
 
+import json
 import re
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +44,10 @@ def test_every_command_of_a_document_works(document: str, reader: Reader) -> Non
         if document == "docs/alerts.md":
             environment["SPAM_ASSETS_ALERT_WEBHOOK"] = webhook.url
         follow(reader, blocks, environment)
+    if document in ABOUT_THE_BEGINNING:
+        record = json.loads((reader.folder / ".spam_assets" / "verification.json").read_text())
+        named = set(re.findall(r"`(\w+)`", read_document(document)))
+        assert set(record) | set(record["environment"]) <= named, "the tutorial reads the record line by line"
 
 
 @pytest.mark.parametrize(

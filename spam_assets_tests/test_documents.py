@@ -1,4 +1,4 @@
-"""What README and docs/ name exists: commands, flags, settings, files, make targets; each block is run or says why not."""
+"""What README and docs/ name is there: commands, flags, settings, files; each block is run or says why not."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""Somebody who reads the documents and does what they say: a checkout, mail of his own, a home folder after some weeks."""
+"""Somebody who does what the documents say: a checkout, mail of his own, a home folder after some weeks."""
 
 import mailbox
 import os
@@ -112,16 +112,11 @@ class Reader:
     def _wait_for_answer(self, block: Block, process: "subprocess.Popen[bytes]", log: Path) -> None:
         url = self._adapt(str(block.stays_up))
         deadline = time.monotonic() + SECONDS_TO_ANSWER
-        while True:
-            try:
-                urllib.request.urlopen(url, timeout=10).close()
-            except OSError as error:
-                if process.poll() is not None or time.monotonic() > deadline:
-                    said = log.read_text(errors="replace")[-6000:]
-                    raise BlockError(f"line {block.line}: {url}: {error}:\n{block.run_text}\n{said}") from error
-                time.sleep(0.3)
-            else:
-                return
+        while error := ask(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                said = log.read_text(errors="replace")[-6000:]
+                raise BlockError(f"line {block.line}: {url}: {error}:\n{block.run_text}\n{said}")
+            time.sleep(0.3)
 
     def _adapt(self, text: str) -> str:
         """Put this machine's ports and folder in place of those that the documents name."""
@@ -132,6 +127,15 @@ class Reader:
     def _build_command(self, block: Block) -> list[str]:
         text = self._adapt(block.run_text)
         return [sys.executable, "-c", text] if block.language == "python" else ["bash", "-euxo", "pipefail", "-c", text]
+
+
+def ask(url: str) -> OSError | None:
+    """Return why a URL does not answer well, or None."""
+    try:
+        urllib.request.urlopen(url, timeout=10).close()
+    except OSError as error:
+        return error
+    return None
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:

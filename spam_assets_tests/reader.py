@@ -10,18 +10,19 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from spam_assets.landing.importers.spamassassin import fetch_corpus
 from spam_assets_tests.conftest import PROJECT, make_mail
 from spam_assets_tests.corpus import land_first_days
 from spam_assets_tests.documents import Block
 
+TUTORIAL = "docs/tutorial.md"
+"""The document for a reader who is new here and has no home folder."""
 FIRST_DAY, LAST_DAY = "2002-08-06", "2002-08-24"
 """Days of the corpus that landed in the reader's home, and were run."""
 SECONDS_TO_ANSWER = 120
@@ -80,6 +81,15 @@ class Reader:
         if not is_new_here:
             shutil.copytree(self.prepared, home, symlinks=True)
         shutil.copytree(self.cache, home / "cache", dirs_exist_ok=True)
+
+    def follow(self, blocks: Iterable[Block], environment: Mapping[str, str]) -> None:
+        """Run a document's blocks in order; servers stay up until the last one is done."""
+        with ExitStack() as servers:
+            for block in blocks:
+                if block.is_run and block.stays_up:
+                    servers.enter_context(self.serve(block, environment))
+                elif block.is_run:
+                    self.run(block, environment)
 
     def run(self, block: Block, environment: Mapping[str, str]) -> str:
         """Run a block to its end and return what it printed."""
@@ -202,7 +212,6 @@ def prepare_reader(folder: Path, cache: Path) -> Reader:
     reader.prepared.mkdir(parents=True)
     landing = folder / "landing"
     land_first_days(landing, cache, LAST_DAY, FIRST_DAY)
-    fetch_corpus(cache)
     add_own_message(landing / "training-2002-08-22.csv")
     reader.start_anew(is_new_here=True)
     shutil.copytree(landing, reader.folder / ".spam_assets" / "landing")

@@ -1,20 +1,24 @@
-"""Every command of README and docs/ is run as it stands there, in order, in a fresh home for each document."""
+"""Every command of README and docs/ is run as it stands there, in order, in a fresh home for each document.
 
-import json
+The tutorial's are in test_tutorial.py, which another worker runs meanwhile.
+"""
+
 import re
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from spam_assets_tests.documents import Block, list_documents, read_blocks, read_document
-from spam_assets_tests.reader import BlockError, Reader, prepare_reader
+from spam_assets_tests.reader import TUTORIAL, BlockError, Reader, prepare_reader
 from spam_assets_tests.servers import run_webhook
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-ABOUT_THE_BEGINNING = {"docs/tutorial.md"}
-DOCUMENTS = [name for name in list_documents() if any(block.is_run for block in read_blocks(read_document(name)))]
+DOCUMENTS = [
+    name
+    for name in list_documents()
+    if name != TUTORIAL and any(block.is_run for block in read_blocks(read_document(name)))
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,31 +27,17 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return prepare_reader(folder, folder / "cache")
 
 
-def follow(reader: Reader, blocks: list[Block], environment: dict[str, str]) -> None:
-    """Run a document's blocks in order; servers stay up until the last one is done."""
-    with ExitStack() as servers:
-        for block in blocks:
-            if block.is_run and block.stays_up:
-                servers.enter_context(reader.serve(block, environment))
-            elif block.is_run:
-                reader.run(block, environment)
-
-
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_command_of_a_document_works(document: str, reader: Reader) -> None:
     blocks = read_blocks(read_document(document))
-    reader.start_anew(is_new_here=document in ABOUT_THE_BEGINNING)
+    reader.start_anew(is_new_here=False)
     environment = {}
     if any(block.language == "python" for block in blocks):
         environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{reader.folder}/.spam_assets/mlflow.db"
     with run_webhook() as webhook:
         if document == "docs/alerts.md":
             environment["SPAM_ASSETS_ALERT_WEBHOOK"] = webhook.url
-        follow(reader, blocks, environment)
-    if document in ABOUT_THE_BEGINNING:
-        record = json.loads((reader.folder / ".spam_assets" / "verification.json").read_text())
-        named = set(re.findall(r"`(\w+)`", read_document(document)))
-        assert set(record) | set(record["environment"]) <= named, "the tutorial reads the record line by line"
+        reader.follow(blocks, environment)
 
 
 @pytest.mark.parametrize(

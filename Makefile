@@ -2,7 +2,7 @@
 PYTHON ?= python
 NAME ?= loading
 .DEFAULT_GOAL := help
-.PHONY: help setup test slow format lint types ui demo bench lock
+.PHONY: help setup test slow format lint types ui demo bench docs lock
 
 help:  ## List these commands
 	@grep -E '^[a-z]+:.*  ## ' Makefile | sed -E 's/^([a-z]+):.*  ## /make \1\t/' | expand -t 16
@@ -36,6 +36,16 @@ demo:  ## From the SpamAssassin corpus to a champion: about two minutes
 
 bench:  ## Run a benchmark: make bench NAME=quality (features, gate, label_noise, ...)
 	$(PYTHON) -m benchmarks.$(NAME)
+
+# Linked as they lie in the project, so that the links between them hold. The warning that is silenced is of Material's
+# end in 2027, see pyproject.toml. No --quiet: --strict would count no warnings.
+SITE_FILES = README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE .env.example docs spam_assets/__init__.py
+
+docs:  ## Build the documents as a site with search, build/docs/site/index.html; needs pip install '.[docs]'
+	rm -rf build/docs
+	for file in $(SITE_FILES); do \
+		mkdir -p build/docs/source/$$(dirname $$file) && ln -s $(CURDIR)/$$file build/docs/source/$$file || exit 1; done
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict
 
 lock:  ## Renew requirements.lock from an environment made for it, with today's newest releases that fit
 	PYTHON=$(PYTHON) bash .ci/lock

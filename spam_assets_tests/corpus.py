@@ -10,8 +10,8 @@ from spam_assets.landing.importers.spamassassin import corpus_messages, fetch_co
 from spam_assets.landing.zone import LandingZone
 
 
-def land_first_days(folder: Path, cache: Path, last_day: str) -> list[str]:
-    """Land the corpus's days up to one and return them."""
+def land_first_days(folder: Path, cache: Path, last_day: str, first_day: str = "") -> list[str]:
+    """Land the corpus's days up to one, or those of a range, and return them."""
     try:
         archives = fetch_corpus(cache)
     except MailImportError as error:
@@ -20,6 +20,6 @@ def land_first_days(folder: Path, cache: Path, last_day: str) -> list[str]:
     messages = (
         message
         for message in corpus_messages(archives)
-        if message.received_at is not None and message.received_at.date().isoformat() <= last_day
+        if message.received_at is not None and first_day <= message.received_at.date().isoformat() <= last_day
     )
     return list(land_messages(messages, LandingZone(str(folder))).days)

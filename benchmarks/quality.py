@@ -31,7 +31,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,16 +40,13 @@ import pandas as pd
 
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.zone import LandingZone
-from spam_assets.learning.evaluation import (
-    PairedDifference,
-    bootstrap_interval,
-    compare_scores,
-    det_curve,
-    evaluate_scores,
-)
+from spam_assets.learning.comparison import compare_methods, measure_method
+from spam_assets.learning.evaluation import PairedDifference
 from spam_assets.learning.held_out import HELD_OUT_SHARE
+from spam_assets.learning.replay import ScoredMail
 from spam_assets.mail.columns import BODY, LABEL, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
 from spam_assets.mail.validation import select_valid_mail
+from spam_assets.views.det_curves import draw_det_curves
 
 BOGOFILTER_CUTOFF = 0.99  # its default spam_cutoff
 SPAMPROBE_CUTOFF = 0.6  # its default for -l
@@ -77,13 +73,12 @@ class _SpamAssets:
 
     def __init__(self) -> None:
         from spam_assets.learning.features import MailFeatures
-        from spam_assets.learning.model import SpamModel
+        from spam_assets.learning.methods import OURS as OUR_METHOD
+        from spam_assets.learning.replay import MethodReplay
         from spam_assets.learning.training import TrainingSettings
 
-        self._settings = TrainingSettings(held_out_share=HELD_OUT_SHARE)
-        self._features: dict[str, MailFeatures] = {}
+        self._replay = MethodReplay(OUR_METHOD, TrainingSettings(held_out_share=HELD_OUT_SHARE), WINDOW_DAYS)
         self._of_day: tuple[str, MailFeatures] | None = None
-        self._model: SpamModel | None = None
         self._compile()
 
     def _compile(self) -> None:
@@ -100,26 +95,16 @@ class _SpamAssets:
         from spam_assets.learning.features import featurize_mail
 
         self._of_day = (day, featurize_mail(mail))
-        if self._model is None:
-            return np.full(len(mail), 0.5), 1.0
-        return self._model.score(self._of_day[1]), self._model.threshold
+        return self._replay.score(self._of_day[1])
 
     def learn(self, day: str, mail: pd.DataFrame) -> None:
         from spam_assets.learning.features import featurize_mail
 
         known = self._of_day
-        self._features[day] = known[1] if known and known[0] == day else featurize_mail(mail)
-        oldest = str(date.fromisoformat(day) - timedelta(days=WINDOW_DAYS - 1))
-        self._features = {past: features for past, features in self._features.items() if past >= oldest}
+        self._replay.learn(day, known[1] if known and known[0] == day else featurize_mail(mail))
 
     def train(self) -> None:
-        from spam_assets.learning.daily_protocol import NotEnoughMailError
-        from spam_assets.learning.training import train_model
-
-        try:
-            self._model = train_model(self._features, self._settings)
-        except NotEnoughMailError:
-            self._model = None
+        self._replay.train()
 
 
 @dataclass
@@ -338,13 +323,9 @@ def _texts(mail: pd.DataFrame) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(ScoredMail):
     """What one filter did: n messages of the scored days, and what that cost."""
 
-    labels: npt.NDArray[np.int8]
-    scores: npt.NDArray[np.float64]
-    thresholds: npt.NDArray[np.float64]
-    day_numbers: npt.NDArray[np.int32]
     train_cpu_seconds: float = 0.0
     score_cpu_seconds: float = 0.0
     peak_memory_mb: float = 0.0
@@ -482,11 +463,12 @@ def show_progress() -> Iterator[Any]:
 
 def summarize(name: str, run: Run) -> dict[str, Any]:
     """The row of a filter."""
-    evaluation = evaluate_scores(run.labels, run.scores, run.thresholds, ())
+    figures = measure_method(run)
+    evaluation = figures.evaluation
     return {
         "filter": name,
         "one_minus_roca_percent": evaluation.one_minus_roca_percent,
-        "one_minus_roca_percent_interval": list(bootstrap_interval(run.labels, run.scores, days=run.day_numbers)),
+        "one_minus_roca_percent_interval": list(figures.interval),
         "lam_percent": evaluation.lam_percent,
         "recall_at_fpr_0.1_percent": evaluation.recall_at_fpr_0_1_percent,
         "recall_at_fpr_1_percent": evaluation.recall_at_fpr_1_percent,
@@ -541,12 +523,12 @@ def _say_difference(other: str, paired: PairedDifference) -> str:
 def report_runs(runs: Mapping[str, Run], first: int, last: int, mail: str) -> dict[str, Any]:
     """Print the table and ours against each other filter; returns the same for JSON."""
     rows = [summarize(name, run) for name, run in runs.items()]
-    labels, days = next(iter(runs.values())).labels, next(iter(runs.values())).day_numbers
+    labels = next(iter(runs.values())).labels
     print_rows(rows, f"days {first} to {last},{mail}: {len(labels)} messages, {int(labels.sum())} spam")
     differences = {}
     for name, run in runs.items():
         if OURS in runs and name != OURS:
-            paired = compare_scores(labels, runs[OURS].scores, run.scores, days=days)
+            paired = compare_methods(runs[OURS], run)
             print(_say_difference(name, paired))
             differences[name] = {
                 "one_minus_roca_percent_difference": paired.difference,
@@ -560,27 +542,6 @@ def report_runs(runs: Mapping[str, Run], first: int, last: int, mail: str) -> di
         "messages": len(labels),
         "spam": int(labels.sum()),
     }
-
-
-def draw_det_curves(runs: Mapping[str, Run], path: Path) -> None:
-    """DET curves, one line a filter."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "det"  # the same curves give the same file
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 6), layout="constrained")
-    for name, run in runs.items():
-        false_alarms, misses = det_curve(run.labels, run.scores)
-        axes.step(100 * false_alarms, 100 * misses, where="pre", label=name)
-    axes.set(
-        xscale="log", yscale="log", xlim=(0.02, 50), ylim=(0.05, 100),
-        xlabel="ham called spam, %", ylabel="spam missed, %", title="Detection error trade-off",
-    )  # fmt: skip
-    axes.grid(visible=True, which="both", alpha=0.3)
-    axes.legend()
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
 def land_corpus(cache: Path, folder: Path) -> str:

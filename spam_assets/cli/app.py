@@ -8,6 +8,7 @@ import typer
 from spam_assets.cli import (
     champion,
     classify,
+    compare,
     demo,
     exclusion,
     forget,
@@ -30,7 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(demo.commands)
 app.add_typer(land.land, name="land")
-for group in (replay, run, score, models, champion, classify, labels, exclusion, forget, operate):
+for group in (replay, run, score, models, champion, classify, compare, labels, exclusion, forget, operate):
     app.add_typer(group.commands)
 
 

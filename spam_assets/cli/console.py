@@ -92,6 +92,8 @@ def parse_day(text: str, option: str) -> str:
         raise CommandError(f"{option} {text!r} is not a date; write it as YYYY-MM-DD") from None
 
 
+FIRST_OF_ALL = "0001-01-01"
+"""What `parse_range` returns where no first day was named."""
 FirstDay = Annotated[
     str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="First day (default: the first landed).")
 ]
@@ -102,7 +104,7 @@ LastDay = Annotated[
 
 def parse_range(first: str | None, last: str | None) -> tuple[str, str]:
     """Return the first and last day that `--from` and `--to` name, those of all time where they name none."""
-    days = parse_day(first, "--from") if first else "0001-01-01", parse_day(last, "--to") if last else "9999-12-31"
+    days = parse_day(first, "--from") if first else FIRST_OF_ALL, parse_day(last, "--to") if last else "9999-12-31"
     if days[0] > days[1]:
         raise CommandError(f"--from {days[0]} is after --to {days[1]}; swap them")
     return days

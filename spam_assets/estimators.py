@@ -1,4 +1,4 @@
-"""Ready estimators for SPAM_ASSETS_ESTIMATOR and SPAM_ASSETS_CHALLENGERS; docs/estimators.md tells how to write one.
+"""Ready estimators for SPAM_ASSETS_ESTIMATOR and `spam-assets compare`; docs/estimators.md tells how to write one.
 
 Each function returns an unfitted scikit-learn Pipeline that takes a frame of the mail columns.
 """

@@ -32,6 +32,7 @@ DAYS_TO_LEARN = 10
 """The first days are learnt and not scored, unless `--from` names the first that is."""
 RIVAL = "spam_assets.estimators:tfidf_logistic_regression"
 """Whom ours is compared with where nobody is named."""
+PICTURES = (".svg", ".png", ".pdf")
 commands = typer.Typer()
 
 
@@ -59,6 +60,9 @@ def compare(
     from spam_assets.views.det_curves import draw_det_curves
 
     settings = load_settings()
+    path = plot or settings.home / "comparison.svg"
+    if path.suffix not in PICTURES:
+        raise CommandError(f"--plot {path} must end in {', '.join(PICTURES)}")
     methods = choose_methods(settings, estimator or [])
     days, first_scored = read_days(settings, *parse_range(from_, to))
     runs: dict[str, ScoredMail] = {}
@@ -70,9 +74,8 @@ def compare(
     rows = describe_runs(runs)
     print_rows(rows, next(iter(runs.values())), f"{first_scored} to {days[-1][0]}")
     out.print(escape_terminal(say_who_wins(runs)), soft_wrap=True)
-    path = plot or settings.home / "comparison.svg"
     draw_det_curves(runs, path)
-    out.print(f"DET curves: {path}", soft_wrap=True)
+    out.print(f"DET curves: {escape_terminal(str(path))}", soft_wrap=True)
     if json_ is not None:
         results = {"first_day": first_scored, "last_day": days[-1][0], "rows": rows}
         json_.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
@@ -129,7 +132,7 @@ def read_days(settings: Settings, first: str, last: str) -> "tuple[list[tuple[st
     scored = [day for day in landed if day >= first] if first else []
     if not scored or scored[0] == landed[0]:
         raise CommandError(
-            f"{len(landed)} days of mail up to {last} are in {settings.shown_landing}; to score a day others must have "
+            f"too few days have landed in {settings.shown_landing}: {len(landed)}; to score a day others must have "
             f"landed before it ({DAYS_TO_LEARN} where --from does not say how many)"
         )
     oldest = first_day_of_window(scored[0], settings.window_days + 1)

@@ -78,7 +78,7 @@ def test_too_few_days_and_a_module_that_is_not_there_are_told_in_one_sentence(
     land_day(day_text(0), make_mail(day_text(0)))
     few = compare("--estimator", "ours")
     assert isinstance(few.exception, CommandError)
-    assert "1 days of mail up to" in str(few.exception)
+    assert "too few days have landed in" in str(few.exception)
     absent = compare("--estimator", "no_such_module:build")
     assert isinstance(absent.exception, EstimatorError)
     assert "module no_such_module cannot be imported" in str(absent.exception)

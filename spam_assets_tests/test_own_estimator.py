@@ -36,7 +36,8 @@ def corpus_home(home: Home, tmp_path: Path) -> Home:
     days = land_first_days(home.landing, tmp_path / "cache", LAST_DAY)
     assert len(days) == 20
     (tmp_path / "my_models.py").write_text(FIVE_LINES)
-    home.environment |= {"SPAM_ASSETS_ESTIMATOR": METHOD, "SPAM_ASSETS_END_DATE": LAST_DAY}
+    days_covered = {"SPAM_ASSETS_START_DATE": days[0], "SPAM_ASSETS_END_DATE": LAST_DAY}
+    home.environment |= {"SPAM_ASSETS_ESTIMATOR": METHOD, **days_covered}
     return home
 
 

@@ -12,7 +12,7 @@ import requests
 
 from spam_assets_tests.mlflow_servers import find_free_port
 
-MOTO_PYTHON = "SPAM_ASSETS_TESTS_MOTO"
+MOTO_PYTHON = "MOTO_PYTHON"
 """Names a Python that has `moto[server]`; else an environment is made, which takes a minute and a package index."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 SECONDS_TO_START = 180

@@ -43,7 +43,7 @@ from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.comparison import compare_methods, measure_method
 from spam_assets.learning.evaluation import PairedDifference
 from spam_assets.learning.held_out import HELD_OUT_SHARE
-from spam_assets.learning.replay import ScoredMail
+from spam_assets.learning.replayed_days import ScoredMail
 from spam_assets.mail.columns import BODY, LABEL, RAW, RECIPIENTS, SENDER, SPAM, SUBJECT
 from spam_assets.mail.validation import select_valid_mail
 from spam_assets.views.det_curves import draw_det_curves
@@ -74,7 +74,7 @@ class _SpamAssets:
     def __init__(self) -> None:
         from spam_assets.learning.features import MailFeatures
         from spam_assets.learning.methods import OURS as OUR_METHOD
-        from spam_assets.learning.replay import MethodReplay
+        from spam_assets.learning.replayed_days import MethodReplay
         from spam_assets.learning.training import TrainingSettings
 
         self._replay = MethodReplay(OUR_METHOD, TrainingSettings(held_out_share=HELD_OUT_SHARE), WINDOW_DAYS)

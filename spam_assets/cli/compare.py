@@ -26,7 +26,7 @@ from spam_assets.settings import Settings, load_settings
 if TYPE_CHECKING:
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.methods import Method
-    from spam_assets.learning.replay import ScoredMail
+    from spam_assets.learning.replayed_days import ScoredMail
 
 DAYS_TO_LEARN = 10
 """The first days are learnt and not scored, unless `--from` names the first that is."""
@@ -161,7 +161,7 @@ def replay_method(
         EstimatorError: somebody else's code fails.
     """
     from spam_assets.learning.held_out import HELD_OUT_SHARE
-    from spam_assets.learning.replay import MethodReplay, join_scored, replay_days
+    from spam_assets.learning.replayed_days import MethodReplay, join_scored, replay_days
     from spam_assets.learning.training import TrainingSettings
 
     training = TrainingSettings(

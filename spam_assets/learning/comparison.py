@@ -13,7 +13,7 @@ from spam_assets.learning.evaluation import (
     compare_scores,
     evaluate_scores,
 )
-from spam_assets.learning.replay import ScoredMail
+from spam_assets.learning.replayed_days import ScoredMail
 
 
 @dataclass(frozen=True)

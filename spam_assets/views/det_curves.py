@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from spam_assets.learning.replay import ScoredMail
+    from spam_assets.learning.replayed_days import ScoredMail
 
 
 def draw_det_curves(runs: "Mapping[str, ScoredMail]", path: Path) -> None:

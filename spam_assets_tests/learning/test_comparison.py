@@ -3,7 +3,7 @@
 import numpy as np
 
 from spam_assets.learning.comparison import say_who_wins
-from spam_assets.learning.replay import ScoredMail
+from spam_assets.learning.replayed_days import ScoredMail
 
 
 def score_mail(noise: float, *, spam_share: float = 0.5, seed: int = 0) -> ScoredMail:

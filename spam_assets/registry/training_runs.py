@@ -90,10 +90,11 @@ class TrainingMlFlow(MlFlow):
         lock.acquire()
         try:
             run_id = self._open_run(day)
-        except BaseException:
+            self._open_runs[run_id] = lock
+        except BaseException:  # an interrupt may come when MLflow has the run and we do not know its id yet
+            self._end_run_without_id(day)
             lock.release()
             raise
-        self._open_runs[run_id] = lock
         try:
             yield run_id
         except nothing_trained:
@@ -108,6 +109,11 @@ class TrainingMlFlow(MlFlow):
         try:
             with secret_kept(self.tracking_uri, f"ending train-{day}"):
                 self.tracking_client.set_terminated(run_id, RUN_FINISHED)
+        except BaseException as stopped:
+            if not isinstance(stopped, Exception):  # a cancel: Dagster has the model all the same
+                with suppress(Exception):
+                    self.tracking_client.set_terminated(run_id, RUN_FINISHED)
+            raise
         finally:
             lock.release()
 
@@ -122,6 +128,16 @@ class TrainingMlFlow(MlFlow):
             run = self.tracking_client.create_run(self.experiment_id, run_name=f"train-{day}", tags=tags)
         self.opened_seconds = time.monotonic()
         return str(run.info.run_id)
+
+    def _end_run_without_id(self, day: str) -> None:
+        """End what `_open_run` left, if it was interrupted after MLflow had made the run."""
+        with suppress(Exception):
+            for run in self.tracking_client.search_runs(
+                [self.experiment_id],
+                f"tags.{DAGSTER_RUN_ID} = '{self.dagster_run_id}' and tags.{TRAINING_DATE} = '{day}' "
+                f"and attributes.status = '{RUN_OPEN}'",
+            ):
+                self.tracking_client.set_terminated(run.info.run_id, RUN_KILLED if self.is_cancelled() else RUN_FAILED)
 
     def end_open_runs(self) -> None:
         """End the runs whose step did not come to its end: KILLED where a person cancelled it, else FAILED."""

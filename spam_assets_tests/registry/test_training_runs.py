@@ -55,6 +55,29 @@ def test_an_interrupted_training_run_is_not_left_running(mlflow: TrainingMlFlow)
     assert run.info.status == "FAILED"
 
 
+@pytest.mark.parametrize(
+    ("call", "statuses"), [("create_run", ["FAILED"]), ("set_terminated", ["FINISHED"])], ids=["opening", "ending"]
+)
+def test_an_interrupt_while_mlflow_opens_or_ends_a_run_leaves_none_running(
+    mlflow: TrainingMlFlow, monkeypatch: pytest.MonkeyPatch, call: str, statuses: list[str]
+) -> None:
+    client = mlflow.tracking_client
+    real, interrupts = getattr(client, call), [KeyboardInterrupt()]
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        if call == "create_run":
+            real(*arguments, **options)  # MLflow has the run, and nobody has heard of it
+        if interrupts:
+            raise interrupts.pop()
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(client, call, interrupted)
+    with pytest.raises(KeyboardInterrupt), mlflow.training_run(DAYS[0], NotEnoughMailError):
+        pass
+    assert [run.info.status for run in runs_of(mlflow)] == statuses
+    assert build_lock(mlflow.settings, f"train-{DAYS[0]}").acquire(timeout=0)
+
+
 def test_a_training_run_with_nothing_trained_is_removed(mlflow: TrainingMlFlow) -> None:
     with pytest.raises(NotEnoughMailError), mlflow.training_run(DAYS[0], NotEnoughMailError):
         raise NotEnoughMailError("too little")

@@ -4,10 +4,9 @@ A body takes its inputs, calls a pure function or two, and returns a value with 
 (`mail`, `learning`), paths and formats (`io_managers`), MLflow (`registry`), pictures and tables (`views`).
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import dagster as dg
@@ -40,7 +39,7 @@ from spam_assets.mail.validation import QualityError, complete_incoming_mail, va
 from spam_assets.partitions import DAYS, SETTINGS
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.registry.training_runs import TrainingMlFlow
-from spam_assets.resources import MailHistory, ReportHistory
+from spam_assets.resources import MailHistory, ReportHistory, build_training_settings
 from spam_assets.views.check_results import build_spec, describe_verdict, pass_unchecked
 from spam_assets.views.metadata import (
     conceal_mail,
@@ -82,7 +81,7 @@ def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefin
 def _tell_foreign_faults(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     """Let a step that fails in somebody else's estimator fail with the sentence that says where."""
 
-    @functools.wraps(function)
+    @wraps(function)
     def body(*inputs: Any, **named_inputs: Any) -> Iterator[Any]:
         try:
             yield from function(*inputs, **named_inputs)
@@ -228,17 +227,13 @@ def trained_model(
     """A spam filter that has learnt the window of days that ends with this day."""
     from spam_assets.learning.daily_protocol import NotEnoughMailError
     from spam_assets.learning.explanation import tell_strongest_words
-    from spam_assets.learning.held_out import HELD_OUT_SHARE
     from spam_assets.learning.model_card import build_card
-    from spam_assets.learning.training import TrainingSettings
     from spam_assets.views.card_text import describe_card, write_card_files
     from spam_assets.views.pictures import draw_evaluation
 
     day = context.partition_key
     window = training_windows.ending(day, partial(_record_features, context))
-    settings = TrainingSettings(
-        target_fpr=SETTINGS.target_fpr, held_out_share=HELD_OUT_SHARE, vouched_days=SETTINGS.vouched
-    )
+    settings = build_training_settings(SETTINGS)
     try:
         with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
             model = METHOD.train(window, settings)

@@ -128,6 +128,34 @@ def copy_file(source: IO[bytes], target: IO[bytes]) -> None:
     shutil.copyfileobj(source, target, _BLOCK_BYTES)
 
 
+class BlockWriter(io.RawIOBase):
+    """Writes into another file, a block at a time.
+
+    Args:
+        file: what is written into.
+        block_bytes: the most that is written at once.
+        after: is told each block when it is written.
+    """
+
+    def __init__(self, file: IO[bytes], block_bytes: int, after: Callable[[memoryview], None]) -> None:
+        self._file = file
+        self._block_bytes = block_bytes
+        self._after = after
+
+    @override
+    def writable(self) -> bool:
+        return True
+
+    @override
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), self._block_bytes):
+            block = view[start : start + self._block_bytes]
+            self._file.write(block)
+            self._after(block)
+        return len(view)
+
+
 class MeasuredContent:
     """Content that is measured while it is written.
 
@@ -143,27 +171,11 @@ class MeasuredContent:
 
     def __call__(self, file: IO[bytes]) -> None:
         """Write the content into an open file."""
-        self._write(cast("IO[bytes]", _MeasuredFile(file, self)))
+        self._write(cast("IO[bytes]", BlockWriter(file, _BLOCK_BYTES, self._measure)))
 
-
-class _MeasuredFile(io.RawIOBase):
-    def __init__(self, file: IO[bytes], measured: MeasuredContent) -> None:
-        self._file = file
-        self._measured = measured
-
-    @override
-    def writable(self) -> bool:
-        return True
-
-    @override
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), _BLOCK_BYTES):
-            block = view[start : start + _BLOCK_BYTES]
-            self._file.write(block)
-            self._measured.sha256.update(block)
-        self._measured.size_bytes += len(view)
-        return len(view)
+    def _measure(self, block: memoryview) -> None:
+        self.sha256.update(block)
+        self.size_bytes += len(block)
 
 
 def read_stamp(fs: Any, path: str) -> tuple[int, str]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from spam_assets.learning.card_mail import CardDay
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.reporting import DayReport
+    from spam_assets.learning.training import TrainingSettings
     from spam_assets.mail.day_summary import DaySummary
     from spam_assets.mail.mail_batches import Mail
 
@@ -149,7 +150,17 @@ def open_stores(settings: Settings) -> Stores:
 
 def open_text_vectors(settings: Settings) -> DailyTextVectors:
     """Return what vectorisers made of days of mail, which is stored beside the assets."""
-    return DailyTextVectors(UPath(settings.storage_url))
+    return DailyTextVectors(open_path(settings.storage_url))
+
+
+def build_training_settings(settings: Settings) -> "TrainingSettings":
+    """Return the settings of every training that a model may come of, with what a person chose."""
+    from spam_assets.learning.held_out import HELD_OUT_SHARE
+    from spam_assets.learning.training import TrainingSettings
+
+    return TrainingSettings(
+        target_fpr=settings.target_fpr, held_out_share=HELD_OUT_SHARE, vouched_days=settings.vouched
+    )
 
 
 def open_excluded_days(settings: Settings) -> "ExcludedDays":

@@ -160,14 +160,10 @@ def replay_method(
     Raises:
         EstimatorError: somebody else's code fails.
     """
-    from spam_assets.learning.held_out import HELD_OUT_SHARE
     from spam_assets.learning.replayed_days import MethodReplay, join_scored, replay_days
-    from spam_assets.learning.training import TrainingSettings
+    from spam_assets.resources import build_training_settings
 
-    training = TrainingSettings(
-        target_fpr=settings.target_fpr, held_out_share=HELD_OUT_SHARE, vouched_days=settings.vouched
-    )
-    replay = MethodReplay(method, training, settings.window_days)
+    replay = MethodReplay(method, build_training_settings(settings), settings.window_days)
     parts = []
     with show_progress(method.name) as report:
         for number, scored in enumerate(replay_days(replay, days, first_scored), start=1):

@@ -5,12 +5,12 @@ import mmap
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 from upath import UPath
 
-from spam_assets.files import Content, read_stamp
+from spam_assets.files import BlockWriter, Content, read_stamp
 from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager, open_to_map
 from spam_assets.io_managers.fingerprints import fingerprint_features
 from spam_assets.learning.code_versions import FEATURES_VERSION, OtherVersionError
@@ -33,30 +33,6 @@ class StoredFeatures:
     features: "MailFeatures"
     data_version: str
     features_version: str
-
-
-class _GivingBack(io.RawIOBase):
-    """Writes into another file, a block at a time, and gives back the pages of features that it was written from."""
-
-    def __init__(self, file: IO[bytes], features: "MailFeatures") -> None:
-        self._file = file
-        self._features = features
-
-    @override
-    def writable(self) -> bool:
-        return True
-
-    @override
-    def write(self, data: Any) -> int:
-        from spam_assets.learning.day_parts import give_back_pages
-
-        view = memoryview(data).cast("B")
-        for start in range(0, len(view), BLOCK_BYTES):
-            self._file.write(view[start : start + BLOCK_BYTES])
-            if len(view) > BLOCK_BYTES:
-                for rows in self._features.views.values():
-                    give_back_pages(rows.indices)
-        return len(view)
 
 
 class FeaturesIOManager(DailyFileIOManager):
@@ -95,6 +71,14 @@ class FeaturesIOManager(DailyFileIOManager):
     def _write(self, value: "MailFeatures", file: IO[bytes]) -> None:
         import pyarrow as pa
 
+        from spam_assets.learning.day_parts import give_back_pages
+
+        def give_back(block: memoryview) -> None:
+            """Give back the pages that a long day was written from; what is mapped is mapped again when needed."""
+            if len(block) == BLOCK_BYTES:
+                for rows in value.views.values():
+                    give_back_pages(rows.indices)
+
         columns: dict[str, pa.Array] = {
             "message_id": pa.array(value.message_ids, pa.string()),
             "label": pa.array(value.labels, pa.int8()),
@@ -105,7 +89,7 @@ class FeaturesIOManager(DailyFileIOManager):
         batch = batch.replace_schema_metadata(
             {self.DATA_VERSION: self.fingerprint(value), self.FEATURES_VERSION: FEATURES_VERSION}
         )
-        with pa.ipc.new_file(_GivingBack(file, value), batch.schema) as writer:
+        with pa.ipc.new_file(BlockWriter(file, BLOCK_BYTES, give_back), batch.schema) as writer:
             writer.write_batch(batch)
 
     @override

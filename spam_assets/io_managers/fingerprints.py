@@ -98,13 +98,9 @@ def fingerprint_reported(features_version: str, champion_version: str | None) ->
     return hashlib.sha256(json.dumps([features_version, champion_version]).encode()).hexdigest()[:32]
 
 
-def fingerprint_training(window: Mapping[str, str], settings: Settings, method: str | None = None) -> str:
-    """Return the digest of what a model is made from: its days by data version, the settings and the method.
-
-    `method` is a reference, see `learning.methods`; None: the one of the settings.
-    """
+def fingerprint_training(window: Mapping[str, str], settings: Settings) -> str:
+    """Return the digest of what a model is made from: its days by data version, the settings and the method."""
     chosen = [settings.window_days, settings.target_fpr, sorted(settings.vouched & set(window))]
     made_from = [sorted(window.items()), *chosen, FEATURES_VERSION, MODEL_VERSION]
-    reference = (settings.estimator if method is None else method) or ""
-    made_from += [reference] if reference else []  # what was made by our own method stays what it was
+    made_from += [settings.estimator] if settings.estimator else []  # what our own method made stays what it was
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]  # a tag takes 63 characters

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +25,10 @@ from spam_assets.learning.label_suspects import (
     SuspectLabel,
     contradict_labels,
     find_contradicting_day,
+    rank_suspects,
     suspect_labels,
 )
+from spam_assets.learning.model import round_weights
 from spam_assets.learning.thresholds import calibrate
 from spam_assets.learning.trained_model import ProgressiveScores, TrainedModel
 
@@ -66,6 +68,12 @@ class Learner(Protocol):
 
     def learn(self, messages: Messages, margins: npt.NDArray[np.float64] | None, day: str) -> None:
         """Learn a day's messages, whose margins are given where they were asked for."""
+
+    def word_log_odds(self) -> npt.NDArray[np.float32]:
+        """Log-odds (spam against ham) of each word; 0 where it is unknown or shared too evenly to count."""
+
+    def suspect_early_mail(self, calibration: Calibration) -> list[SuspectLabel]:
+        """Suspect labels of mail that was learnt before the learner was mature, as far as it can tell."""
 
 
 def is_mature(learner: Learner) -> bool:
@@ -135,6 +143,24 @@ def learn_window(
     not_learnt = {found.day for found in contradicting}
     learnt = tuple(day for day in days if day not in not_learnt)
     return Protocolled(learnt, tuple(contradicting), never_learnt, settings.held_out_share)
+
+
+def describe_learning(walked: Protocolled, learner: Learner, history: History) -> dict[str, Any]:
+    """What models of all methods tell of a walk: attributes of ``TrainedModel``, but for its method's own."""
+    calibration, threshold, progressive = history.calibrate_progressively()
+    return {
+        "log_odds": round_weights(learner.word_log_odds()),
+        "calibration": calibration,
+        "threshold": threshold,
+        "days": walked.days,
+        "ham": learner.ham,
+        "spam": learner.spam,
+        "evaluation": evaluate_scores(progressive.labels, progressive.scores, progressive.thresholds, progressive.days),
+        "progressive": progressive,
+        "suspects": rank_suspects([*history.suspect(calibration), *learner.suspect_early_mail(calibration)]),
+        "contradicting_days": walked.contradicting_days,
+        "held_out_share": walked.held_out_share,
+    }
 
 
 class HeldOutMail:

@@ -18,7 +18,7 @@ import pandas as pd
 from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 from spam_assets.learning.estimator_model import EstimatorModel
 from spam_assets.learning.estimator_scores import compute_margins
-from spam_assets.learning.explanation_parts import Explanation, Reason, make_printable
+from spam_assets.learning.explanation_parts import Explanation, Reason, make_printable, sum_up_reasons
 from spam_assets.learning.mail_text import shape_mail
 from spam_assets.mail.columns import BODY, MESSAGE_ID, SUBJECT
 
@@ -41,26 +41,11 @@ def explain_by_estimator(model: EstimatorModel, mail: pd.DataFrame, count: int) 
             message = shaped.iloc[[row]]
             margin = float(compute_margins(model.estimator, message)[0])
             reasons = _leave_words_out(model.estimator, message, margin) if named is None else _weigh(*named, message)
-            yield _explain(model, str(shaped[MESSAGE_ID].iloc[row]), margin, reasons, count)
+            yield sum_up_reasons(model, str(shaped[MESSAGE_ID].iloc[row]), margin, reasons, count)
     except EstimatorError:
         raise
     except Exception as error:
         raise EstimatorError(f"{model.method} fails to explain mail ({tell_error(error)})") from error
-
-
-def _explain(model: EstimatorModel, message_id: str, margin: float, reasons: list[Reason], count: int) -> Explanation:
-    reasons.sort(key=lambda reason: (-abs(reason.contribution), str(reason)))
-    for_spam = tuple(reason for reason in reasons if reason.contribution > 0)[:count]
-    for_ham = tuple(reason for reason in reasons if reason.contribution < 0)[:count]
-    return Explanation(
-        message_id=message_id,
-        margin=margin,
-        probability=float(model.calibration.apply(np.array([margin]))[0]),
-        threshold=model.threshold,
-        for_spam=for_spam,
-        for_ham=for_ham,
-        rest=margin - sum(reason.contribution for reason in for_spam + for_ham),
-    )
 
 
 def _name_weights(estimator: Any) -> tuple[Any, npt.NDArray[np.float64], npt.NDArray[np.object_]] | None:

@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spam_assets.learning.daily_protocol import ScaledHistory, learn_window
+from spam_assets.learning.calibration import Calibration
+from spam_assets.learning.daily_protocol import ScaledHistory, describe_learning, learn_window
 from spam_assets.learning.day_parts import Messages, take_all
 from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 from spam_assets.learning.estimator_model import EstimatorModel
 from spam_assets.learning.estimator_reading import EstimatorReading, stack
-from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import TABLE_SIZES, WORDS, MailFeatures
-from spam_assets.learning.label_suspects import rank_suspects
+from spam_assets.learning.label_suspects import SuspectLabel
 from spam_assets.learning.methods import MUST_RETURN, Method
-from spam_assets.learning.model import round_weights
 from spam_assets.learning.stored_estimators import pack_estimator
 from spam_assets.learning.training import TrainingSettings
 from spam_assets.learning.word_counts import count_words, weigh_words
@@ -46,24 +45,13 @@ def train_estimator(window: Mapping[str, MailFeatures], method: Method, settings
     walked = learn_window(window, settings, learner, history)
     estimator, fitted_days = learner.finish()
     packed, unknown_types = pack_estimator(estimator, method.reference, method.trusted_types)
-    calibration, threshold, progressive = history.calibrate_progressively()
     model = EstimatorModel(
         packed=packed,
         unknown_types=unknown_types,
         method=method.reference,
         trusted_types=method.trusted_types,
         fitted_days=fitted_days,
-        log_odds=round_weights(learner.word_log_odds()),
-        calibration=calibration,
-        threshold=threshold,
-        days=walked.days,
-        ham=learner.ham,
-        spam=learner.spam,
-        evaluation=evaluate_scores(progressive.labels, progressive.scores, progressive.thresholds, progressive.days),
-        progressive=progressive,
-        suspects=rank_suspects(history.suspect(calibration)),
-        contradicting_days=walked.contradicting_days,
-        held_out_share=settings.held_out_share,
+        **describe_learning(walked, learner, history),
     )
     return walked.try_model(model)
 
@@ -129,6 +117,10 @@ class _EstimatorLearner:
     def word_log_odds(self) -> npt.NDArray[np.float32]:
         """As ``training.StreamingLearner.word_log_odds``."""
         return weigh_words(self._counts, self.ham, self.spam)
+
+    def suspect_early_mail(self, calibration: Calibration) -> list[SuspectLabel]:  # noqa: ARG002
+        """See ``daily_protocol.Learner``; an estimator cannot say what it would say had it not learnt a message."""
+        return []
 
     def _fit(self) -> None:
         mail = stack(self._seen)

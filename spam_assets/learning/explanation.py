@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from spam_assets.learning.estimator_model import EstimatorModel
-from spam_assets.learning.explanation_parts import Explanation, Reason, make_printable
+from spam_assets.learning.explanation_parts import Explanation, Reason, make_printable, sum_up_reasons
 from spam_assets.learning.features import (
     FOUR_GRAM,
     NO_HEADER,
@@ -174,19 +174,8 @@ def _explain_row(model: SpamModel, message_id: str, located: LocatedFeatures, ro
         )
         for (start, stop, header), found in members.items()
     ]
-    reasons.sort(key=lambda reason: (-abs(reason.contribution), str(reason)))
-    for_spam = tuple(reason for reason in reasons if reason.contribution > 0)[:count]
-    for_ham = tuple(reason for reason in reasons if reason.contribution < 0)[:count]
     margin = float(sum(values.sum(dtype=np.float64) for values in contributions.values()))
-    return Explanation(
-        message_id=message_id,
-        margin=margin,
-        probability=float(model.calibration.apply(np.array([margin]))[0]),
-        threshold=model.threshold,
-        for_spam=for_spam,
-        for_ham=for_ham,
-        rest=margin - sum(reason.contribution for reason in for_spam + for_ham),
-    )
+    return sum_up_reasons(model, message_id, margin, reasons, count)
 
 
 def _weigh_words(log_odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from spam_assets.learning.trained_model import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,24 @@ class Explanation:
     for_spam: tuple[Reason, ...]
     for_ham: tuple[Reason, ...]
     rest: float
+
+
+def sum_up_reasons(
+    model: TrainedModel, message_id: str, margin: float, reasons: Iterable[Reason], count: int
+) -> Explanation:
+    """The explanation of a message by all of its reasons, at most so many of which are named on each side."""
+    strongest = sorted(reasons, key=lambda reason: (-abs(reason.contribution), str(reason)))
+    for_spam = tuple(reason for reason in strongest if reason.contribution > 0)[:count]
+    for_ham = tuple(reason for reason in strongest if reason.contribution < 0)[:count]
+    return Explanation(
+        message_id=message_id,
+        margin=margin,
+        probability=float(model.calibration.apply(np.array([margin]))[0]),
+        threshold=model.threshold,
+        for_spam=for_spam,
+        for_ham=for_ham,
+        rest=margin - sum(reason.contribution for reason in for_spam + for_ham),
+    )
 
 
 def make_printable(text: bytes) -> str:

@@ -24,16 +24,14 @@ import numpy.typing as npt
 from numba import njit
 
 from spam_assets.learning.calibration import Calibration
-from spam_assets.learning.daily_protocol import History, is_mature, learn_window
+from spam_assets.learning.daily_protocol import History, describe_learning, is_mature, learn_window
 from spam_assets.learning.day_parts import Messages, iterate_parts, join_rows, map_parts, take_newest
-from spam_assets.learning.evaluation import evaluate_scores
 from spam_assets.learning.features import PATTERNS, TABLE_SIZES, WORDS, MailFeatures, SparseRows
 from spam_assets.learning.label_suspects import (
     DISBELIEF,
     SuspectLabel,
     choose_disbelief,
     contradict_labels,
-    rank_suspects,
     suspect_labels,
 )
 from spam_assets.learning.model import EVIDENCE_SHARE, SpamModel, round_weights, score_patterns, sum_weights
@@ -91,21 +89,7 @@ def train_model(window: Mapping[str, MailFeatures], settings: TrainingSettings) 
     """
     learner, history = StreamingLearner(settings), History(settings)
     walked = learn_window(window, settings, learner, history)
-    calibration, threshold, progressive = history.calibrate_progressively()
-    model = SpamModel(
-        weights=round_weights(learner.weights),
-        log_odds=round_weights(learner.word_log_odds()),
-        calibration=calibration,
-        threshold=threshold,
-        days=walked.days,
-        ham=learner.ham,
-        spam=learner.spam,
-        evaluation=evaluate_scores(progressive.labels, progressive.scores, progressive.thresholds, progressive.days),
-        progressive=progressive,
-        suspects=rank_suspects([*history.suspect(calibration), *learner.suspect_early_mail(calibration)]),
-        contradicting_days=walked.contradicting_days,
-        held_out_share=settings.held_out_share,
-    )
+    model = SpamModel(weights=round_weights(learner.weights), **describe_learning(walked, learner, history))
     return walked.try_model(model)
 
 

@@ -6,7 +6,7 @@ Not here: files and their formats (`landing.file_formats`), where they are (`lan
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time, timezone
 from typing import Any, Final
 
@@ -190,11 +190,6 @@ def _hash_cells(cells: Iterable[Any]) -> str:
         digest.update(len(content).to_bytes(8, "big"))  # so that cells cannot run into each other
         digest.update(content)
     return digest.hexdigest()[:32]
-
-
-def make_ids_unique(ids: Iterable[str]) -> Iterator[str]:
-    """Yield the ids in order, the second of equal ones as `id#2`, the third as `id#3` and so on."""
-    return map(UniqueIds().make_unique, ids)
 
 
 class UniqueIds:

@@ -91,8 +91,9 @@ class TrainingMlFlow(MlFlow):
         try:
             run_id = self._open_run(day)
             self._open_runs[run_id] = lock
-        except BaseException:  # an interrupt may come when MLflow has the run and we do not know its id yet
-            self._end_run_without_id(day)
+        except BaseException as stopped:
+            if not isinstance(stopped, Exception):  # maybe MLflow has the run, and we do not know its id yet
+                self._end_run_without_id(day)
             lock.release()
             raise
         try:
@@ -137,15 +138,18 @@ class TrainingMlFlow(MlFlow):
                 f"tags.{DAGSTER_RUN_ID} = '{self.dagster_run_id}' and tags.{TRAINING_DATE} = '{day}' "
                 f"and attributes.status = '{RUN_OPEN}'",
             ):
-                self.tracking_client.set_terminated(run.info.run_id, RUN_KILLED if self.is_cancelled() else RUN_FAILED)
+                self._end_unfinished(run.info.run_id)
 
     def end_open_runs(self) -> None:
         """End the runs whose step did not come to its end: KILLED where a person cancelled it, else FAILED."""
         for run_id in list(self._open_runs):
             # What went wrong first is what a person must hear of; `end_abandoned_runs` ends a run that is left open.
             with suppress(Exception):
-                self.tracking_client.set_terminated(run_id, RUN_KILLED if self.is_cancelled() else RUN_FAILED)
+                self._end_unfinished(run_id)
             self._open_runs.pop(run_id).release()
+
+    def _end_unfinished(self, run_id: str) -> None:
+        self.tracking_client.set_terminated(run_id, RUN_KILLED if self.is_cancelled() else RUN_FAILED)
 
     def log_training(
         self,

@@ -20,7 +20,7 @@ from spam_assets.partitions import SETTINGS
 from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.registry.training_runs import RUN_KILLED, RUN_OPEN, end_abandoned_runs
 from spam_assets.settings import Settings
-from spam_assets_tests.conftest import day_text, make_mail, open_instance
+from spam_assets_tests.conftest import LandDays, day_text, make_mail, open_instance
 from spam_assets_tests.homes import SLOW
 from spam_assets_tests.pipeline import reason_for_nothing, run_days
 
@@ -194,11 +194,9 @@ def test_reports_that_are_missing_or_not_of_the_champion_before_the_day_are_to_b
 
 @pytest.mark.slow
 def test_where_days_run_newest_first_the_older_reports_keep_the_answer_that_there_was_no_champion(
-    settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
+    settings: Settings, instance: dg.DagsterInstance, land_days: LandDays
 ) -> None:
-    days = [day_text(offset) for offset in range(5)]
-    for day in days:
-        land_day(day)
+    days = land_days(5)
     for day in reversed(days):
         run_days(settings, instance, day)
     assert champion_of(settings) is not None

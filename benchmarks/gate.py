@@ -52,9 +52,10 @@ from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.day_parts import select_messages
 from spam_assets.learning.features import MailFeatures, featurize_mail
 from spam_assets.learning.held_out import HELD_OUT_SHARE
+from spam_assets.learning.method_choice import Judged
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.model_files import dump_model, load_model
-from spam_assets.learning.succession import Judged, Succession, judge_day
+from spam_assets.learning.succession import Succession, judge_day
 from spam_assets.learning.trained_model import TrainedModel
 from spam_assets.learning.training import TrainingSettings, train_model
 from spam_assets.mail.blocking_rules import judge_day as check_day
@@ -206,7 +207,7 @@ class Policy:
         self.judged: dict[str, tuple[Judged, ...]] = {}
         state = Succession()
         for day in self.days:
-            state, self.judged[day] = judge_day(state, self.train(day), self.window(day))
+            state, self.judged[day] = judge_day(state, _list(self.train(day)), self.window(day))
             self.states[day] = state
 
     def window(self, day: str) -> dict[str, MailFeatures]:
@@ -224,7 +225,7 @@ class Policy:
         """The next day, undisturbed but for the state."""
         if _are_same(state, self.states[_day_before(self.days, day)]):
             return self.states[day]
-        return judge_day(state, self.train(day), self.window(day))[0]
+        return judge_day(state, _list(self.train(day)), self.window(day))[0]
 
     def serve(self, champion: DatedModel | None, day: str) -> Served:
         """A day's mail as a champion calls it."""
@@ -255,6 +256,10 @@ def train_stored(day: str, window: Mapping[str, MailFeatures]) -> DatedModel | N
     except NotEnoughMailError:
         return None
     return DatedModel(day, load_model(dump_model(model)))
+
+
+def _list(candidate: DatedModel | None) -> list[DatedModel]:
+    return [candidate] if candidate is not None else []
 
 
 # --- trials -----------------------------------------------------------------------------------------------------
@@ -303,7 +308,7 @@ def try_scenario(policy: Policy, scenario: str, number: int) -> Trial:
         candidate = policy.train(day)
         if candidate is not None and scenario in PLANTED_MODELS:
             candidate = DatedModel(day, load_model(dump_model(plant_model(scenario, candidate.model))))
-    state, judged = judge_day(before, candidate, window)
+    state, judged = judge_day(before, _list(candidate), window)
     decision = next((one.decision for one in judged if candidate and one.candidate.model is candidate.model), None)
     verdict = decision.verdict if decision else "refuse"
     served = undisturbed = Served()
@@ -342,7 +347,7 @@ def try_slow_degradation(policy: Policy, number: int) -> Trial:
         if start.champion is None:
             break
         candidate = DatedModel(day, load_model(dump_model(forget(start.champion.model, step))))
-        state, judged = judge_day(replace(state, waiting=()), candidate, window)
+        state, judged = judge_day(replace(state, waiting=()), [candidate], window)
         last = judged[-1].decision
         promoted += last.promote
     served, undisturbed = policy.keep(state.champion, after), policy.keep(start.champion, after)

@@ -222,7 +222,7 @@ class PlainPipeline:
             folder = self.client.get_model_version_download_uri(MODEL_NAME, champion.version)
             content = Path(download_artifacts(f"{folder}/data/model.npz")).read_bytes()
             dated = DatedModel(champion.tags["training_date"], load_model(content))
-        after, _ = judge_day(Succession(dated, dated), DatedModel(day, model), window)
+        after, _ = judge_day(Succession(dated, dated), [DatedModel(day, model)], window)
         if after.champion is dated:
             self.client.set_registered_model_alias(MODEL_NAME, "challenger", candidate.version)
             return

@@ -174,7 +174,7 @@ class Replay:
         candidate = self.train(day) if train else None
         if candidate is None and not state.succession.waiting:
             return state
-        succession, _ = judge_day(state.succession, candidate, self._select_window(day))
+        succession, _ = judge_day(state.succession, [candidate] if candidate else [], self._select_window(day))
         champion = succession.champion or state.champion
         last_training = day if train else state.last_training
         return replace(state, champion=champion, succession=succession, last_training=last_training)

@@ -4,16 +4,17 @@ A body takes its inputs, calls a pure function or two, and returns a value with 
 (`mail`, `learning`), paths and formats (`io_managers`), MLflow (`registry`), pictures and tables (`views`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from spam_assets.challengers import enter_challengers, name_challengers, train_apart
 from spam_assets.engine.day_records import SOURCE_TAG, record_nothing
 from spam_assets.engine.locks import TRAINING_POOL
-from spam_assets.engine.tags import DATA_VERSION_TAG
+from spam_assets.engine.tags import DATA_VERSION_TAG, PRIORITY_TAG
 from spam_assets.engine.transient_faults import retry_transient_faults
 from spam_assets.io_managers.fingerprints import (
     fingerprint_features,
@@ -30,7 +31,7 @@ from spam_assets.landing.incoming import IncomingZone
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.learning.estimator_errors import EstimatorError
-from spam_assets.learning.methods import parse_method
+from spam_assets.learning.methods import Method, parse_method
 from spam_assets.mail.columns import MAIL_COLUMNS, VALIDATED_MAIL_COLUMNS
 from spam_assets.mail.incoming_rules import INCOMING_RULES, judge_incoming_day
 from spam_assets.mail.mail_batches import Mail
@@ -49,6 +50,7 @@ from spam_assets.views.metadata import (
     describe_features,
     describe_history,
     describe_landed_day,
+    describe_left_out,
     describe_mail,
     describe_model,
     describe_quarantined,
@@ -59,8 +61,12 @@ from spam_assets.views.metadata import (
     describe_window,
     describe_words,
 )
+from spam_assets.views.method_lines import describe_methods
 from spam_assets.views.sparklines import DAYS_SHOWN
-from spam_assets.windows import EXCLUDED, TrainingWindows
+from spam_assets.windows import EXCLUDED, TrainingWindows, WindowOfDays
+
+if TYPE_CHECKING:
+    from spam_assets.learning.trained_model import TrainedModel
 
 MAIL = dg.DagsterType(lambda _, value: isinstance(value, Mail), "Mail", description="A day of mail, of any size.")
 
@@ -107,6 +113,8 @@ WINDOW_OF_DAYS = dg.AssetDep(
     training_window, partition_mapping=dg.TimeWindowPartitionMapping(start_offset=1 - SETTINGS.window_days)
 )
 METHOD = parse_method(SETTINGS.estimator, SETTINGS.trusted)
+CHALLENGER_METHODS = name_challengers(SETTINGS)
+METHODS = (METHOD, *CHALLENGER_METHODS.values())
 MAIL_EVERY_DAY = (
     dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=30), fail_window=timedelta(hours=54))
     if SETTINGS.end_date is None  # an archive has an end, and is not expected to go on
@@ -208,36 +216,28 @@ def _record_features(context: dg.AssetExecutionContext, day: str, features: Any)
     context.log_event(dg.AssetObservation(training_window.key, partition=day, tags=tags))
 
 
-@daily_asset(
-    group_name="learning",
-    kinds={"numba", "mlflow"},
-    io_manager_key="models",
-    ins={"validated_mail": dg.AssetIn(dagster_type=MAIL)},
-    deps=["mail_features", WINDOW_OF_DAYS],
-    pool=TRAINING_POOL,
-    code_version=MODEL_VERSION,
-)
-def trained_model(
+def _train_and_log(
     context: dg.AssetExecutionContext,
+    method: Method,
+    train: Callable[[WindowOfDays], "tuple[TrainedModel, Mapping[str, str]]"],
     validated_mail: Mail,
-    training_windows: dg.ResourceParam[TrainingWindows],
-    mail_history: dg.ResourceParam[MailHistory],
-    mlflow: dg.ResourceParam[TrainingMlFlow],
+    training_windows: TrainingWindows,
+    mail_history: MailHistory,
+    mlflow: TrainingMlFlow,
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """A spam filter that has learnt the window of days that ends with this day."""
+    """Train a model for the day, log it to its MLflow run, and return it with all that people want to see of it."""
     from spam_assets.learning.daily_protocol import NotEnoughMailError
     from spam_assets.learning.explanation import tell_strongest_words
     from spam_assets.learning.model_card import build_card
     from spam_assets.views.card_text import describe_card, write_card_files
     from spam_assets.views.pictures import draw_evaluation
 
-    day = context.partition_key
+    day, asset = context.partition_key, context.asset_key.to_user_string()
     window = training_windows.ending(day, partial(_record_features, context))
     settings = build_training_settings(SETTINGS)
     try:
-        with mlflow.training_run(day, nothing_trained=NotEnoughMailError) as run:
-            model = METHOD.train(window, settings)
-            versions = window.data_versions()
+        with mlflow.training_run(day, nothing_trained=NotEnoughMailError, asset=asset) as run:
+            model, versions = train(window)
             version = fingerprint_model(model)
             card = build_card(day, model, list(window), mail_history.describe_days(window, model.progressive.days))
             picture = draw_evaluation(model, day)
@@ -258,19 +258,82 @@ def trained_model(
                     },
                     previews=SETTINGS.previews,
                 ),
-                tags={SOURCE_TAG: fingerprint_training(versions, SETTINGS)},
+                tags={SOURCE_TAG: fingerprint_training(versions, SETTINGS, method.reference)},
                 data_version=dg.DataVersion(version),
             )
     except NotEnoughMailError as too_little:
-        source = fingerprint_training(window.data_versions(), SETTINGS)
+        source = fingerprint_training(window.data_versions(), SETTINGS, method.reference)
         record_nothing(context, f"no model for {day}: {too_little}", source)
+
+
+TRAINED_DAILY: dict[str, Any] = {
+    "group_name": "learning",
+    "io_manager_key": "models",
+    "ins": {"validated_mail": dg.AssetIn(dagster_type=MAIL)},
+    "deps": ["mail_features", WINDOW_OF_DAYS],
+    "pool": TRAINING_POOL,
+    "code_version": MODEL_VERSION,
+}
+
+
+@daily_asset(kinds={"numba", "mlflow"}, **TRAINED_DAILY)
+def trained_model(
+    context: dg.AssetExecutionContext,
+    validated_mail: Mail,
+    training_windows: dg.ResourceParam[TrainingWindows],
+    mail_history: dg.ResourceParam[MailHistory],
+    mlflow: dg.ResourceParam[TrainingMlFlow],
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """A spam filter that has learnt the window of days that ends with this day."""
+
+    def train(window: WindowOfDays) -> "tuple[TrainedModel, Mapping[str, str]]":
+        return METHOD.train(window, build_training_settings(SETTINGS)), window.data_versions()
+
+    yield from _train_and_log(context, METHOD, train, validated_mail, training_windows, mail_history, mlflow)
+
+
+def _build_challenger(name: str, method: Method) -> dg.AssetsDefinition:
+    @daily_asset(
+        name=name,
+        kinds={"scikitlearn", "mlflow"},
+        op_tags={PRIORITY_TAG: "1"},  # before the gate, which waits for none: a challenger that fails fails alone
+        description=f"What `{method.name}` has learnt of the same window, as another candidate beside `trained_model`.",
+        **TRAINED_DAILY,
+    )
+    def challenger(
+        context: dg.AssetExecutionContext,
+        validated_mail: Mail,
+        training_windows: dg.ResourceParam[TrainingWindows],
+        mail_history: dg.ResourceParam[MailHistory],
+        mlflow: dg.ResourceParam[TrainingMlFlow],
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        def train(_: WindowOfDays) -> "tuple[TrainedModel, Mapping[str, str]]":
+            return train_apart(SETTINGS, context.partition_key, method)
+
+        yield from _train_and_log(context, method, train, validated_mail, training_windows, mail_history, mlflow)
+
+    return challenger
+
+
+CHALLENGERS = {name: _build_challenger(name, method) for name, method in CHALLENGER_METHODS.items()}
+challengers = dg.AssetSpec(
+    "challengers",
+    partitions_def=DAYS,
+    deps=list(CHALLENGERS),
+    group_name="learning",
+    owners=[SETTINGS.owner],
+    description=(
+        "The candidates of other methods, as the gate finds them. It is here so that the gate follows them without "
+        "depending on them: a direct dependency would let one that fails take the day's gate with it."
+    ),
+)
 
 
 @daily_asset(
     group_name="learning",
     kinds={"mlflow"},
     pool=TRAINING_POOL,
-    deps=["trained_model", "mail_features", WINDOW_OF_DAYS],
+    deps=["trained_model", "mail_features", WINDOW_OF_DAYS, *(["challengers"] if CHALLENGERS else [])],
 )
 def registered_model(
     context: dg.AssetExecutionContext,
@@ -278,17 +341,21 @@ def registered_model(
     registry: dg.ResourceParam[ModelRegistry],
     training_windows: dg.ResourceParam[TrainingWindows],
 ) -> Iterator[dg.MaterializeResult[Any]]:
-    """The gate: the day's model as a version of `spam-classifier`, judged with those that wait; one may serve."""
+    """The gate: the day's models as versions of `spam-classifier`, judged with those that wait; one may serve."""
     from spam_assets.learning.succession import judge_day
 
     day = context.partition_key
     data_version = models.find_usable("trained_model", day)
     with registry.changing():
         candidate = registry.register(day, data_version) if data_version is not None else None
+        others, left_out = enter_challengers(registry, models, CHALLENGERS, day)
         before = registry.load_succession()
-        dated = registry.load_dated(candidate) if candidate is not None else None
+        candidates = [registry.load_dated(candidate), *others] if candidate is not None else others
         window = training_windows.ending(day, partial(_record_features, context))
-        after, judged = judge_day(before, dated, window, excluded=training_windows.find_reasons())
+        excluded = training_windows.find_reasons()
+        after, judged = judge_day(
+            before, candidates, window, excluded=excluded, methods=[method.reference for method in METHODS]
+        )
         registry.carry_out_verdicts(before, after, judged)
         standing = registry.standing()
     if not judged:
@@ -297,6 +364,7 @@ def registered_model(
     yield dg.MaterializeResult(
         metadata={
             **describe_verdicts(judged, before.serving),
+            **describe_left_out(left_out),
             **describe_history(standing),
         },
         data_version=dg.DataVersion(candidate.data_version if candidate else "judged-again"),
@@ -317,7 +385,7 @@ def champion_report(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """How the champion of the time did on the day, which it had not learnt."""
     from spam_assets.learning.dated_model import DatedModel, UnreadableModel
-    from spam_assets.learning.reporting import report_day
+    from spam_assets.learning.reporting import report_day, report_methods
 
     day = context.partition_key
     why_excluded = training_windows.find_reasons().get(day)
@@ -334,8 +402,15 @@ def champion_report(
     if isinstance(dated, UnreadableModel):
         record_nothing(context, f"the champion of before {day}, {dated.told}", source)
         return
-    report = report_day(day, dated, features)
-    metadata = describe_report(report, champion, report_history.days_before(day, DAYS_SHOWN - 1))
+    versions = registry.newest_of_methods_before(day, {method.reference for method in METHODS} - {dated.model.method})
+    others = [one for version in versions if isinstance(one := registry.load_or_explain(version), DatedModel)]
+    report, left_out = report_methods(report_day(day, dated, features), dated, others, features)
+    earlier = report_history.days_before(day, DAYS_SHOWN - 1)
+    metadata = {
+        **describe_report(report, champion, earlier),
+        **describe_methods({**earlier, day: report}, day),
+        **describe_left_out(left_out),
+    }
     challenger = registry.challenger_before(day)
     beside = registry.load_or_explain(challenger) if challenger is not None else None
     if challenger is not None and isinstance(beside, DatedModel):

@@ -9,6 +9,8 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 warnings.filterwarnings("ignore", category=dg.PreviewWarning)
 
 from spam_assets.assets import (
+    CHALLENGERS,
+    challengers,
     champion_report,
     mail_features,
     raw_mail,
@@ -32,6 +34,8 @@ defs = dg.Definitions(
         mail_features,
         training_window,
         trained_model,
+        *CHALLENGERS.values(),
+        *([challengers] if CHALLENGERS else []),
         registered_model,
         champion_report,
         scored_mail,

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from spam_assets.challengers import name_challengers
 from spam_assets.engine.tags import MAX_RETRIES_TAG, RETRY_STRATEGY_TAG
+from spam_assets.partitions import SETTINGS
 
 REASON_TAG = "spam_assets/reason"
 """On runs that a sensor or the schedule requested: why, in a sentence."""
@@ -39,7 +41,7 @@ report_job = dg.define_asset_job(
 )
 retrain_job = dg.define_asset_job(
     "retrain_job",
-    selection=dg.AssetSelection.assets("trained_model", "registered_model"),
+    selection=dg.AssetSelection.assets("trained_model", *name_challengers(SETTINGS), "registered_model"),
     tags=RETRIES_AFTER_A_CRASH,
     description="A model for a day whose mail is there, and its way through the gate.",
 )

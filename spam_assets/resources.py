@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from spam_assets.landing.excluded_days import ExcludedDays
+    from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.card_mail import CardDay
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.reporting import DayReport
@@ -170,6 +171,23 @@ def open_excluded_days(settings: Settings) -> "ExcludedDays":
     return ExcludedDays(f"{settings.storage_url.rstrip('/')}/excluded_days")
 
 
+def open_training_windows(
+    settings: Settings, stores: Stores | None = None, zone: "LandingZone | None" = None
+) -> TrainingWindows:
+    """Return what makes the window of any date; stores and landing zone may be shared with others."""
+    from spam_assets.landing.zone import LandingZone
+
+    stores = stores or open_stores(settings)
+    return TrainingWindows(
+        zone or LandingZone(settings.landing_url, settings.max_day_bytes),
+        stores.frames,
+        stores.features,
+        settings.window_days,
+        open_excluded_days(settings),
+        open_text_vectors(settings),
+    )
+
+
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Return the resources by key."""
     from spam_assets.landing.incoming import IncomingZone
@@ -177,7 +195,6 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
     stores = open_stores(settings)
     zone = LandingZone(settings.landing_url, settings.max_day_bytes)
-    excluded_days = open_excluded_days(settings)
     return {
         "landing_zone": dg.ResourceDefinition.hardcoded_resource(zone),
         "incoming_zone": dg.ResourceDefinition.hardcoded_resource(
@@ -187,12 +204,10 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "features": dg.IOManagerDefinition.hardcoded_io_manager(stores.features),
         "models": dg.IOManagerDefinition.hardcoded_io_manager(stores.models),
         "reports": dg.IOManagerDefinition.hardcoded_io_manager(stores.reports),
-        "training_windows": dg.ResourceDefinition.hardcoded_resource(
-            TrainingWindows(
-                zone, stores.frames, stores.features, settings.window_days, excluded_days, open_text_vectors(settings)
-            )
+        "training_windows": dg.ResourceDefinition.hardcoded_resource(open_training_windows(settings, stores, zone)),
+        "mail_history": dg.ResourceDefinition.hardcoded_resource(
+            MailHistory(stores.frames, open_excluded_days(settings))
         ),
-        "mail_history": dg.ResourceDefinition.hardcoded_resource(MailHistory(stores.frames, excluded_days)),
         "report_history": dg.ResourceDefinition.hardcoded_resource(ReportHistory(stores.reports)),
         "mlflow": build_mlflow_resource(settings),
         "registry": dg.ResourceDefinition.hardcoded_resource(ModelRegistry(settings)),

@@ -20,6 +20,7 @@ ALERT_KINDS = ("run_failed", "champion_promoted", "champion_refused", "no_mail",
 """What alerts can be about."""
 DAY = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
 ESTIMATOR = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+OURS = "ours"
 TYPE_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 MAIL_ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+")
 """A bare address, as HTML's `<input type=email>` takes it; no name and no comment round it."""
@@ -60,6 +61,8 @@ class Settings(BaseSettings):
     target_fpr: float = Field(default=0.001, gt=0, lt=1)
     vouched_days: str | None = None
     estimator: str | None = None
+    challengers: str | None = None
+    challenger_minutes: float = Field(default=30, gt=0)
     trusted_types: str | None = None
     max_day_megabytes: int = Field(default=2048, ge=1)
     previews: bool = True
@@ -169,6 +172,21 @@ class Settings(BaseSettings):
             raise ValueError("SPAM_ASSETS_ESTIMATOR must be module:function, as my_models:build_pipeline")
         return estimator
 
+    @model_validator(mode="after")
+    def _check_that_challengers_have_names(self) -> Self:
+        methods = [self.estimator or OURS, *self.challenger_methods]
+        for position, name in enumerate(self.challenger_methods, start=1):
+            if name != OURS and not ESTIMATOR.fullmatch(name):
+                raise ValueError(
+                    f"entry {position} of SPAM_ASSETS_CHALLENGERS names no estimator; write module:function, as "
+                    "my_models:build_pipeline, or ours, several with commas between them"
+                )
+            if methods.index(name) < position:
+                raise ValueError(
+                    f"entry {position} of SPAM_ASSETS_CHALLENGERS is what SPAM_ASSETS_ESTIMATOR trains already"
+                )
+        return self
+
     @field_validator("trusted_types")
     @classmethod
     def _check_that_trusted_types_are_types(cls, types: str | None) -> str | None:
@@ -200,6 +218,11 @@ class Settings(BaseSettings):
     def vouched(self) -> frozenset[str]:
         """The days that are learnt even if their labels contradict everything before them."""
         return frozenset(_split_list(self.vouched_days))
+
+    @property
+    def challenger_methods(self) -> tuple[str, ...]:
+        """The methods that are trained beside the main one: `module:function`, or `ours`."""
+        return _split_list(self.challengers)
 
     @property
     def trusted(self) -> frozenset[str]:

@@ -153,11 +153,12 @@ def _delete_from_models(settings: Settings, stores: Stores, is_meant: Callable[[
     from spam_assets.learning.model_files import dump_model, load_model
 
     count = 0
-    for trained in stores.models.stored_days("trained_model"):
-        model = stores.models.load_day("trained_model", trained)
+    stored = [(asset, day) for asset in stores.models.stored_assets() for day in stores.models.stored_days(asset)]
+    for asset, day in stored:
+        model = stores.models.load_day(asset, day)
         left = tuple(suspect for suspect in model.suspects if not is_meant(suspect.message_id))
         if len(left) < len(model.suspects):
-            write_day(stores.models.path_of("trained_model", trained), dump_model(replace(model, suspects=left)))
+            write_day(stores.models.path_of(asset, day), dump_model(replace(model, suspects=left)))
             count += 1
     yield f"storage: taken off the suspects of {count} models"
     # Models that older versions logged list their suspects as well.

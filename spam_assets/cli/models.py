@@ -8,6 +8,7 @@ from rich.table import Table
 
 from spam_assets.cli.console import CommandError, escape_terminal, out, parse_day
 from spam_assets.cli.exclusion import describe_exclusions
+from spam_assets.learning.methods import OURS_NAME
 from spam_assets.settings import load_settings
 
 if TYPE_CHECKING:
@@ -44,11 +45,12 @@ def _print_versions(registry: "ModelRegistry") -> None:
     if not versions:
         raise CommandError("no model is registered yet; run spam-assets demo, or run and backfill on your own mail")
     standing = registry.standing()
-    table = Table("version", "trained for", "caught", "lost", "(1-ROCA)%", "gate", "aliases")
+    table = Table("version", "trained for", "method", "caught", "lost", "(1-ROCA)%", "gate", "aliases")
     for version in versions:
         daily, held_out = registry.figures_of(version.run_id)
         table.add_row(
-            str(version.version), version.training_date, *count_held_out(held_out),
+            str(version.version), version.training_date, version.method.rpartition(":")[2] or OURS_NAME,
+            *count_held_out(held_out),
             f"{daily.get('one_minus_roca_percent', nan):.3f}",
             "barred" if version.barred else version.verdict or "-", ", ".join(_list_marks(version, standing)),
         )  # fmt: skip

@@ -4,12 +4,14 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from spam_assets.challengers import name_challengers
 from spam_assets.engine.day_records import read_day_records
 from spam_assets.engine.instance import is_sensor_on
 from spam_assets.io_managers.fingerprints import fingerprint_reported, fingerprint_training
 from spam_assets.landing.day_content import read_day_state
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.zone import LandingZone
+from spam_assets.learning.methods import parse_method
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.resources import open_excluded_days
 from spam_assets.settings import Settings
@@ -26,6 +28,8 @@ def find_days_to_run(
     ran, its model took that day from the landing zone, and can be judged once the day has run. A model that has learnt
     a day that is excluded now is out of date, and so is one that left out a day that no longer is.
 
+    A challenger's model counts as the day's own does.
+
     Where the sensor `retraining` is on, a day that it did not train is complete without a model. A day whose file
     cannot be read is to be run: its run says why.
     """
@@ -36,6 +40,8 @@ def find_days_to_run(
     )
     files = zone.list_files()
     made = {day: record.data_version for day, record in features.items() if not record.skipped}
+    beside = {method.reference: read_day_records(instance, name) for name, method in name_challengers(settings).items()}
+    main = parse_method(settings.estimator).reference
     excluded = set(open_excluded_days(settings).read())
     never_run = {day for day in files if day not in raw or raw[day].skipped} - excluded
 
@@ -56,11 +62,12 @@ def find_days_to_run(
             return False
         first = first_day_of_window(day, settings.window_days)
         window = {other: version for other, version in made.items() if first <= other <= day and other not in excluded}
-        source = fingerprint_training(window, settings)
         has_unknown_days = any(first <= other <= day for other in never_run)
-        return (has_unknown_days or trained[day].source == source) and (
-            registered[day].data_version == trained[day].data_version
+        are_made_from_this = all(
+            day in models and (has_unknown_days or models[day].source == fingerprint_training(window, settings, method))
+            for method, models in {main: trained, **beside}.items()
         )
+        return are_made_from_this and registered[day].data_version == trained[day].data_version
 
     return [day for day in landed_days if not is_done(day)]
 

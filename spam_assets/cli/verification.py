@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from spam_assets.challengers import PREFIX_OF_ASSETS
 from spam_assets.cli.verified_models import verify_models
 from spam_assets.engine.day_records import DayRecord, read_day_records
 from spam_assets.io_managers.daily_files import DailyFileIOManager, OutdatedFileError, StorageError
+from spam_assets.io_managers.npz_models import ModelIOManager
 from spam_assets.landing.day_content import read_day_state
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.zone import LandingZone
@@ -142,13 +144,14 @@ def _name_stores(stores: Stores) -> dict[str, DailyFileIOManager]:
         "validated_mail": stores.frames,
         "mail_features": stores.features,
         "trained_model": stores.models,
+        **dict.fromkeys(stores.models.stored_assets(), stores.models),
         "champion_report": stores.reports,
         "scored_mail": stores.frames,
     }
 
 
 def _find_orphan(asset: str, day: str, records: Mapping[str, Mapping[str, DayRecord]]) -> list[str]:
-    parent = MADE_FROM.get(asset)
+    parent = "mail_features" if asset.startswith(PREFIX_OF_ASSETS) else MADE_FROM.get(asset)
     if parent is None or (day in records[parent] and not records[parent][day].skipped):
         return []
     return [f"{asset} of {day} is there without {parent}; materialize {parent} for {day}, or remove the day"]
@@ -161,10 +164,11 @@ def _find_fault(manager: DailyFileIOManager, asset: str, day: str, record: DayRe
         OutdatedFileError: nothing is wrong with its bytes, and this version of the code cannot read them.
     """
     changed = f"{asset} of {day} is not what Dagster recorded; materialize {asset} for {day} again"
+    is_model = isinstance(manager, ModelIOManager)
     try:
         value = manager.load_day(asset, day)
         # A model may have been stored with less than this code would store of it.
-        found = manager.data_version_of(asset, day) if asset == "trained_model" else manager.fingerprint(value)
+        found = manager.data_version_of(asset, day) if is_model else manager.fingerprint(value)
     except OutdatedFileError:
         if record.sha256 is not None and digest(manager.path_of(asset, day).read_bytes()) != record.sha256:
             return changed
@@ -173,9 +177,8 @@ def _find_fault(manager: DailyFileIOManager, asset: str, day: str, record: DayRe
         return error.description or str(error)
     if found != record.data_version:
         return changed
-    is_rewritten = asset == "trained_model"  # without the suspects that a person had forgotten; its arrays are checked
     if (
-        not is_rewritten
+        not is_model  # it may have been written without the suspects that a person had forgotten; its arrays are checked
         and record.sha256 is not None
         and digest(manager.path_of(asset, day).read_bytes()) != record.sha256
     ):

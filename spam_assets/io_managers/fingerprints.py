@@ -98,9 +98,12 @@ def fingerprint_reported(features_version: str, champion_version: str | None) ->
     return hashlib.sha256(json.dumps([features_version, champion_version]).encode()).hexdigest()[:32]
 
 
-def fingerprint_training(window: Mapping[str, str], settings: Settings) -> str:
-    """Return the digest of what a model is made from: its days by data version, the settings and the method."""
+def fingerprint_training(window: Mapping[str, str], settings: Settings, method: str) -> str:
+    """Return the digest of what a model is made from: its days by data version, the settings and the method.
+
+    The method is as `learning.methods.Method.reference`.
+    """
     chosen = [settings.window_days, settings.target_fpr, sorted(settings.vouched & set(window))]
     made_from = [sorted(window.items()), *chosen, FEATURES_VERSION, MODEL_VERSION]
-    made_from += [settings.estimator] if settings.estimator else []  # what our own method made stays what it was
+    made_from += [method] if method else []  # what our own method made stays what it was
     return hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]  # a tag takes 63 characters

@@ -41,6 +41,14 @@ class ModelIOManager(DailyFileIOManager):
     def read_data_version(self, path: UPath) -> str:
         return fingerprint_stored_model(path.read_bytes())
 
+    def stored_assets(self) -> list[str]:
+        """Return the assets of which models are stored: `trained_model` and what challengers there were ever."""
+        try:
+            names = sorted(path.name for path in self._base_path.iterdir())
+        except FileNotFoundError:  # nothing was ever stored
+            return []
+        return [name for name in names if self.stored_days(name)]
+
     def find_usable(self, asset: str, day: str) -> str | None:
         """Return the data version of a stored day; None where there is none, or none that this code can use."""
         if not self.has_day(asset, day):

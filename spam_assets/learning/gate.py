@@ -21,13 +21,14 @@ from typing import Literal
 import numpy as np
 
 from spam_assets.learning.dated_model import DatedModel
+from spam_assets.learning.estimator_errors import EstimatorError
 from spam_assets.learning.evaluation import one_minus_roca_percent
 from spam_assets.learning.evidence import Examination, Pair, examine, take_newest_mail
 from spam_assets.learning.features import MailFeatures
 from spam_assets.learning.gate_settings import GateSettings
 from spam_assets.learning.losses import Loss, find_less_separation, find_losses, is_behind
 
-Verdict = Literal["promote", "refuse", "wait", "hold"]
+Verdict = Literal["promote", "refuse", "wait", "hold", "trail"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Decision:
 
     Attributes:
         verdict: ``promote``, ``refuse`` or ``wait``; ``hold`` where it would be promoted if a person had not pinned the
-            champion.
+            champion; ``trail`` where it would be if the candidate of another method were not preferred.
         reason: One sentence with the number and what it was held against.
         is_best: Whether it is the best from now on, which later candidates are held against.
     """
@@ -77,9 +78,12 @@ def judge_candidate(
             "a backfill never moves the champion back in time"
         )
         return Decision("refuse", reason)
-    waited_days = _count_days(candidate.training_date, max(mail, default=candidate.training_date))
+    has_waited = has_waited_long_enough(candidate, mail, settings)
     mail = take_newest_mail(candidate, champion or candidate, mail)
-    ours = examine(candidate, mail)
+    try:
+        ours = examine(candidate, mail)
+    except EstimatorError as error:
+        return Decision("refuse", f"it cannot be tried: {error}")
     broken = _find_breakage(ours.select(ours.learnt), candidate.model.threshold, settings)
     if broken is not None:
         return Decision("refuse", broken)
@@ -94,13 +98,19 @@ def judge_candidate(
         if loss.is_shown:
             return Decision("refuse", loss.sentence)
     doubt = _find_doubt(candidate, rivals[0], mail, losses, settings)
-    if doubt is not None and waited_days < settings.longest_wait_days:
+    if doubt is not None and not has_waited:
         return Decision("wait", doubt)
     is_best = _is_best(rivals, after_full_wait=doubt is not None)
     comparison = _compare(rivals[0])
     if doubt is not None:
-        return Decision("promote", f"waited {waited_days} days and is not shown to be worse: {comparison}", is_best)
+        days = _count_waited_days(candidate, mail)
+        return Decision("promote", f"waited {days} days and is not shown to be worse: {comparison}", is_best)
     return Decision("promote", f"not worse: {comparison}", is_best)
+
+
+def has_waited_long_enough(candidate: DatedModel, mail: Mapping[str, MailFeatures], settings: GateSettings) -> bool:
+    """Whether a candidate has waited so long that the champion is too old to wait for proof."""
+    return _count_waited_days(candidate, mail) >= settings.longest_wait_days
 
 
 # --- the candidate by itself --------------------------------------------------------------------------------------
@@ -299,6 +309,10 @@ def _tell(side: Examination) -> str:
 
 def _tell_counts(side: Examination) -> str:
     return f"{side.caught_spam} and {side.lost_ham}"
+
+
+def _count_waited_days(candidate: DatedModel, mail: Mapping[str, MailFeatures]) -> int:
+    return _count_days(candidate.training_date, max(mail, default=candidate.training_date))
 
 
 def _count_days(first: str, last: str) -> int:

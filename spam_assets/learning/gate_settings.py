@@ -17,6 +17,8 @@ class GateSettings:
             at most ``longest_wait_days + 1`` times, so that by Bonferroni's inequality one that is not worse is
             refused for a measure with a probability of at most 4 %, however the looks depend on each other (Armitage,
             McPherson & Rowe 1969, "Repeated Significance Tests on Accumulating Data").
+        method_p_value: That one method learns better than another is shown by a difference that is less likely than
+            this by chance; the question is asked anew with every date.
         doubt_p_value: A worse ranking that is less likely than this by chance is in doubt, though not shown.
         ham_margin: So great a share of ham more may be called spam.
         spam_margin: So great a share of spam less may be caught.
@@ -48,6 +50,7 @@ class GateSettings:
     """
 
     p_value: float = 0.01
+    method_p_value: float = 0.001
     doubt_p_value: float = 0.05
     ham_margin: float = 0.001
     spam_margin: float = 0.03

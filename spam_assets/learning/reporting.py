@@ -8,11 +8,13 @@ Reading reports needs neither NumPy nor Numba, so that a sensor can do it; only 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from math import isnan, nan, sqrt
 from typing import TYPE_CHECKING, Any
+
+from spam_assets.learning.estimator_errors import EstimatorError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +31,25 @@ Z_95_PERCENT = 1.959963984540054
 
 Interval = tuple[float, float]
 Histogram = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class MethodDay:
+    """A day of mail as the model of one of several methods saw it.
+
+    Attributes:
+        method: See ``TrainedModel.method``.
+        training_date: The last day that the model had learnt.
+        false_positives: Ham called spam at the model's threshold.
+        false_negatives: Spam called ham.
+        one_minus_roca_percent: See ``evaluation.one_minus_roca_percent``.
+    """
+
+    method: str
+    training_date: str
+    false_positives: int
+    false_negatives: int
+    one_minus_roca_percent: float
 
 
 @dataclass(frozen=True)
@@ -63,6 +84,7 @@ class DayReport:
         spam_scores: Histogram of the scores of spam.
         ham_unknown_words: Histogram of that share of unknown words in messages of ham.
         spam_unknown_words: The same of spam.
+        methods: The champion and the newest model of each other method that is trained; none where there is only one.
     """
 
     day: str
@@ -86,10 +108,14 @@ class DayReport:
     spam_scores: Histogram
     ham_unknown_words: Histogram
     spam_unknown_words: Histogram
+    methods: tuple[MethodDay, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON knows it: lists for tuples, None for NaN."""
-        return {name: _to_json(value) for name, value in asdict(self).items()}
+        """The report as JSON knows it: lists for tuples, None for NaN; without ``methods`` where there is one."""
+        figures = _to_json(asdict(self))
+        if not self.methods:
+            del figures["methods"]
+        return dict(figures)
 
     @classmethod
     def from_dict(cls, figures: Mapping[str, Any]) -> DayReport:
@@ -98,12 +124,16 @@ class DayReport:
         Raises:
             ValueError: If a figure is missing.
         """
-        names = [field.name for field in fields(cls)]
+        names = [field.name for field in fields(cls) if field.name != "methods"]
         missing = [name for name in names if name not in figures]
         if missing:
             day = figures.get("day", "an unknown day")
             raise ValueError(f"the champion report of {day} lacks {', '.join(missing)}; make it again")
-        return cls(**{name: _from_json(figures[name]) for name in names})
+        methods = tuple(
+            MethodDay(**{field.name: _from_json(one[field.name]) for field in fields(MethodDay)})
+            for one in figures.get("methods", ())
+        )
+        return cls(**{name: _from_json(figures[name]) for name in names}, methods=methods)
 
 
 def report_day(day: str, champion: DatedModel, features: MailFeatures) -> DayReport:
@@ -157,6 +187,43 @@ def report_day(day: str, champion: DatedModel, features: MailFeatures) -> DayRep
         spam_scores=_count_bins(scores[labels != 0]),
         ham_unknown_words=_count_bins(unknown[labels == 0]),
         spam_unknown_words=_count_bins(unknown[labels != 0]),
+    )
+
+
+def report_methods(
+    report: DayReport, champion: DatedModel, others: Sequence[DatedModel], features: MailFeatures
+) -> tuple[DayReport, dict[str, str]]:
+    """Put models of other methods beside the champion.
+
+    Args:
+        report: The champion's, of the day.
+        champion: It.
+        others: Models of other methods that learnt days before this one only.
+        features: The day's mail.
+
+    Returns:
+        The report with ``methods``; and by the names of methods that failed to score the day why.
+    """
+    tried = {other.model.method: _try_method(report.day, other, features) for other in others}
+    found = [_describe_method(report, champion), *(one for one in tried.values() if isinstance(one, MethodDay))]
+    failed = {method: why for method, why in tried.items() if isinstance(why, str)}
+    return replace(report, methods=tuple(found) if others else ()), failed
+
+
+def _try_method(day: str, dated: DatedModel, features: MailFeatures) -> MethodDay | str:
+    try:
+        return _describe_method(report_day(day, dated, features), dated)
+    except EstimatorError as error:  # somebody else's code, beside a champion that has nothing to do with it
+        return str(error)
+
+
+def _describe_method(report: DayReport, dated: DatedModel) -> MethodDay:
+    return MethodDay(
+        dated.model.method,
+        dated.training_date,
+        report.false_positives,
+        report.false_negatives,
+        report.one_minus_roca_percent,
     )
 
 
@@ -226,6 +293,8 @@ def _count_bins(values: npt.NDArray[np.float64]) -> Histogram:
 
 
 def _to_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _to_json(item) for name, item in value.items()}
     if isinstance(value, tuple):
         return [_to_json(item) for item in value]
     return None if isinstance(value, float) and isnan(value) else value

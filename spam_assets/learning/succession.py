@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from spam_assets.learning.dated_model import DatedModel, UnreadableModel
 from spam_assets.learning.features import MailFeatures
 from spam_assets.learning.gate import Decision, judge_candidate
 from spam_assets.learning.gate_settings import GateSettings
+from spam_assets.learning.method_choice import Judged, choose_method
 
 
 @dataclass(frozen=True)
@@ -39,62 +40,61 @@ class Succession:
         return self.champion or self.unreadable_champion
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A candidate and what became of it."""
-
-    candidate: DatedModel
-    decision: Decision
-
-
 def judge_day(
     before: Succession,
-    candidate: DatedModel | None,
+    candidates: Sequence[DatedModel],
     mail: Mapping[str, MailFeatures],
     settings: GateSettings | None = None,
     excluded: Mapping[str, str] | None = None,
+    methods: Collection[str] | None = None,
 ) -> tuple[Succession, tuple[Judged, ...]]:
-    """Judge a day's candidate, if it has one, and those that wait, newest first until one is promoted.
+    """Judge a day's candidates, one a method, and those that wait, newest first until one is promoted.
 
     A pinned champion stays: who would be promoted is held, and may be when the champion is no longer pinned.
 
     Args:
         before: The models as they stand.
-        candidate: The model trained for the day; None where none was.
+        candidates: The models trained for the day, at most one of each method.
         mail: Features of the window that ends with the day.
         settings: See ``GateSettings``.
         excluded: Days that a person took back, each with the reason: who has learnt one does not come to serve.
+        methods: See ``choose_method``.
 
     Returns:
         The models as they stand then, and the candidates that were judged with their decisions.
     """
-    if candidate is not None and before.champion is not None and _is_same_version(candidate, before.champion):
-        learnt = _tell_excluded(candidate, excluded or {})
-        reason = f"it serves already, though {learnt}" if learnt else "it serves already"
-        return before, (Judged(candidate, Decision("promote", reason)),)
     last_day = max(mail, default="")
-    candidates = [
+    trained_again = {(one.training_date, one.model.method) for one in candidates}
+    to_judge = [
         waiting
         for waiting in before.waiting
-        if waiting.training_date <= last_day
-        and (candidate is None or waiting.training_date != candidate.training_date)  # it was trained again
+        if waiting.training_date <= last_day and (waiting.training_date, waiting.model.method) not in trained_again
     ]
-    candidates += [] if candidate is None else [candidate]
+    to_judge += candidates
     judged: list[Judged] = []
     still_waiting = [one for one in before.waiting if one.training_date > last_day]  # an older day that runs again
-    for one in sorted(candidates, key=lambda dated: dated.training_date, reverse=True):
-        decision = _judge(one, before, mail, settings, excluded or {})
-        if decision.verdict == "promote" and before.pin:
-            reason = f"would be promoted ({decision.reason}), but the champion is pinned: {before.pin}"
-            judged.append(Judged(one, Decision("hold", reason)))
-            return replace(before, waiting=(*still_waiting, one)), tuple(judged)
-        judged.append(Judged(one, decision))
-        if decision.verdict == "wait":
-            still_waiting.append(one)
-        if decision.verdict == "promote":
-            best = one if decision.is_best else before.best
-            newer = tuple(other for other in still_waiting if other.training_date > one.training_date)
-            return Succession(one, best, newer), tuple(judged)
+    for date in sorted({one.training_date for one in to_judge}, reverse=True):
+        of_date = [
+            Judged(one, _judge(one, before, mail, settings, excluded or {}))
+            for one in to_judge
+            if one.training_date == date
+        ]
+        for one in choose_method(of_date, before.champion, mail, methods, settings):
+            serves_already = _serves(one.candidate, before)
+            if one.decision.promote and before.pin and not serves_already:
+                reason = f"would be promoted ({one.decision.reason}), but the champion is pinned: {before.pin}"
+                one = Judged(one.candidate, Decision("hold", reason))
+            judged.append(one)
+            if one.decision.verdict in ("wait", "hold"):
+                still_waiting.append(one.candidate)
+        chosen = next((one for one in judged if one.decision.verdict in ("promote", "hold")), None)
+        if chosen is None:
+            continue
+        if chosen.decision.verdict == "hold" or _serves(chosen.candidate, before):
+            return replace(before, waiting=tuple(still_waiting)), tuple(judged)
+        best = chosen.candidate if chosen.decision.is_best else before.best
+        newer = tuple(other for other in still_waiting if other.training_date > date)
+        return Succession(chosen.candidate, best, newer), tuple(judged)
     return replace(before, waiting=tuple(still_waiting)), tuple(judged)
 
 
@@ -107,6 +107,8 @@ def _judge(
 ) -> Decision:
     """Judge a candidate by its days, then by the gate, which is told whom it could not be held against."""
     learnt = _tell_excluded(one, excluded)
+    if _serves(one, before):
+        return Decision("promote", f"it serves already, though {learnt}" if learnt else "it serves already")
     if learnt is not None:
         return Decision("refuse", f"{learnt}; train it again")
     serving = before.unreadable_champion
@@ -128,5 +130,5 @@ def _tell_excluded(one: DatedModel, excluded: Mapping[str, str]) -> str | None:
     return f"it has learnt what is excluded: {', '.join(f'{day} ({excluded[day]})' for day in days)}" if days else None
 
 
-def _is_same_version(one: DatedModel, other: DatedModel) -> bool:
-    return one.version is not None and one.version == other.version
+def _serves(one: DatedModel, before: Succession) -> bool:
+    return one.version is not None and before.champion is not None and one.version == before.champion.version

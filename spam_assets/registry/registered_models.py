@@ -4,7 +4,7 @@ Not here: which model deserves an alias; that rule is `learning.gate`. Nor how a
 lost; that is `registry.alias_history`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -24,13 +24,22 @@ from spam_assets.registry.store import (
     DATA_VERSION,
     HELD_OUT,
     MODEL_URI,
+    TRAINED_ASSET,
     TRAINING_DATE,
     TrackingError,
     is_missing,
+    name_run,
     prepare_tracking_store,
     secret_kept,
 )
-from spam_assets.registry.version_notes import REASON, VERDICT, describe_lineage, list_lineage_tags, write_verdict
+from spam_assets.registry.version_notes import (
+    REASON,
+    VERDICT,
+    describe_lineage,
+    list_lineage_tags,
+    read_method,
+    write_verdict,
+)
 from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,12 +50,14 @@ if TYPE_CHECKING:
 
     from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.gate import Decision
-    from spam_assets.learning.succession import Judged, Succession
+    from spam_assets.learning.method_choice import Judged
+    from spam_assets.learning.succession import Succession
     from spam_assets.learning.trained_model import TrainedModel
 
 MODEL_NAME = "spam-classifier"
 WAITS = "wait"
 HELD = "hold"
+REFUSED = "refuse"
 MODELS_IN_MEMORY = 6
 
 
@@ -63,6 +74,7 @@ class RegisteredVersion:
     verdict: str = ""
     reason: str = ""
     barred: str = ""
+    method: str = ""
 
 
 class ModelRegistry:
@@ -140,8 +152,9 @@ class ModelRegistry:
         if held:
             found.append(max(held, key=lambda version: (version.tags.get(TRAINING_DATE, ""), int(version.version))))
         versions = sorted((_describe_version(version, {}) for version in found), key=lambda version: version.version)
-        newest = {version.training_date: version for version in versions}  # trained again, a date has one candidate
-        return [version for day, version in newest.items() if champion is None or day >= champion.training_date]
+        # Trained again, a date has one candidate of a method.
+        newest = {(version.training_date, version.method): version for version in versions}
+        return [version for (day, _), version in newest.items() if champion is None or day >= champion.training_date]
 
     def champion_before(self, day: str) -> RegisteredVersion | None:
         """Return the champion that had learnt nothing of a day or of later ones, or None."""
@@ -168,6 +181,20 @@ class ModelRegistry:
         """Return the newest candidate that waits and had learnt nothing of a day or of later ones, or None."""
         earlier = [version for version in self.waiting() if version.training_date < day]
         return max(earlier, key=lambda version: version.training_date, default=None)
+
+    def newest_of_methods_before(self, day: str, methods: Collection[str]) -> list[RegisteredVersion]:
+        """Return of each method its newest version that had learnt nothing of a day or later, and was not refused."""
+        if not methods:
+            return []
+        fit = [
+            version
+            for version in self.versions()
+            if version.method in methods
+            and version.training_date < day
+            and not version.barred
+            and version.verdict != REFUSED
+        ]
+        return list({version.method: version for version in sorted(fit, key=lambda one: one.training_date)}.values())
 
     def load_model(self, version: RegisteredVersion) -> "TrainedModel":
         """Read a version's weights from its artifact; no code of the artifact is run.
@@ -211,7 +238,7 @@ class ModelRegistry:
             self._loaded.pop(next(iter(self._loaded)))
         self._loaded[version.version] = model
 
-    def training_run_of(self, training_date: str, data_version: str) -> "Run":
+    def training_run_of(self, training_date: str, data_version: str, asset: str = TRAINED_ASSET) -> "Run":
         """Return the newest finished run that trained this very model.
 
         Raises:
@@ -230,19 +257,19 @@ class ModelRegistry:
         runs = [run for run in found if MODEL_URI in run.data.tags]  # one that was half logged has none
         if not runs:
             raise TrackingError(
-                f"MLflow has no finished run train-{training_date} of the stored model; "
-                f"materialize trained_model of {training_date} again"
+                f"MLflow has no finished run {name_run(training_date, asset)} of the stored model; "
+                f"materialize {asset} of {training_date} again"
             )
         return runs[0]
 
-    def register(self, training_date: str, data_version: str) -> RegisteredVersion:
+    def register(self, training_date: str, data_version: str, asset: str = TRAINED_ASSET) -> RegisteredVersion:
         """Register the model of a training run as a new version; the same model is registered once.
 
         One whose artifact was damaged since is registered again when it was trained again.
         """
         from mlflow.exceptions import MlflowException
 
-        run = self.training_run_of(training_date, data_version)
+        run = self.training_run_of(training_date, data_version, asset)
         with self._guard("registering a version"):
             client = self._client
             same_date = client.search_model_versions(
@@ -488,4 +515,5 @@ def _describe_version(version: "ModelVersion", aliases: Mapping[int, list[str]])
         version.tags.get(VERDICT, ""),
         version.tags.get(REASON, ""),
         version.tags.get(BARRED, ""),
+        read_method(version.tags),
     )

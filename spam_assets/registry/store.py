@@ -22,6 +22,9 @@ from spam_assets.engine.locks import hold_lock
 from spam_assets.settings import Settings
 
 TRAINING_DATE = "training_date"
+ASSET = "dagster_asset"
+"""Which asset a run trained for its date; one without is of before there were challengers."""
+TRAINED_ASSET = "trained_model"
 DATA_VERSION = "data_version"
 MODEL_URI = "model_uri"
 DAILY_PROTOCOL = "daily_protocol_"
@@ -62,6 +65,11 @@ def is_missing(error: BaseException) -> bool:
     if isinstance(response, Mapping):
         codes.add(response.get("Error", {}).get("Code"))
     return isinstance(error, FileNotFoundError) or bool(codes & {"RESOURCE_DOES_NOT_EXIST", "404", "NoSuchKey", 404})
+
+
+def name_run(day: str, asset: str = TRAINED_ASSET) -> str:
+    """Return the name of the MLflow run that trains for a day: `train-{day}`, of a challenger with its name behind."""
+    return f"train-{day}" if asset == TRAINED_ASSET else f"train-{day}-{asset.partition('_')[2]}"
 
 
 _prepared_stores: set[str] = set()

@@ -18,11 +18,14 @@ from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
 from spam_assets.learning.methods import OURS_NAME
 from spam_assets.registry.logged_model import find_version, log_model
 from spam_assets.registry.store import (
+    ASSET,
     DAILY_PROTOCOL,
     DATA_VERSION,
     HELD_OUT,
     MODEL_URI,
+    TRAINED_ASSET,
     TRAINING_DATE,
+    name_run,
     prepare_tracking_store,
     secret_kept,
 )
@@ -47,7 +50,6 @@ RUN_FINISHED = "FINISHED"
 RUN_FAILED = "FAILED"
 RUN_KILLED = "KILLED"
 RUN_OPEN = "RUNNING"
-TRAINED_ASSET = "trained_model"
 DAGSTER_RUN_ID = "dagster_run_id"
 """The tag by which dagster-mlflow finds runs."""
 
@@ -77,8 +79,8 @@ class TrainingMlFlow(MlFlow):
         self._open_runs = {}
 
     @contextmanager
-    def training_run(self, day: str, nothing_trained: type[Exception]) -> Iterator[str]:
-        """Open the MLflow run `train-{day}`, yield its id, and end it with what became of the step.
+    def training_run(self, day: str, nothing_trained: type[Exception], asset: str = TRAINED_ASSET) -> Iterator[str]:
+        """Open the MLflow run of a day, see `name_run`, yield its id, and end it with what became of the step.
 
         A step that yields its result inside goes on here when Dagster has stored it, and never when that failed. So
         the run is FINISHED when the model is stored, FAILED when something failed, KILLED when a person cancelled the
@@ -86,10 +88,11 @@ class TrainingMlFlow(MlFlow):
         training of the same day, in another process of this home folder, waits for the first.
         """
         self.end_open_runs()  # of a step that is tried again in this process
-        lock = build_lock(self.settings, f"train-{day}")
+        name = name_run(day, asset)
+        lock = build_lock(self.settings, name)
         lock.acquire()
         try:
-            run_id = self._open_run(day)
+            run_id = self._open_run(day, asset)
             self._open_runs[run_id] = lock
         except BaseException as stopped:
             if not isinstance(stopped, Exception):  # maybe MLflow has the run, and we do not know its id yet
@@ -99,7 +102,7 @@ class TrainingMlFlow(MlFlow):
         try:
             yield run_id
         except nothing_trained:
-            with secret_kept(self.tracking_uri, f"removing train-{day}"):
+            with secret_kept(self.tracking_uri, f"removing {name}"):
                 self.tracking_client.delete_run(run_id)
             self._open_runs.pop(run_id).release()
             raise
@@ -108,7 +111,7 @@ class TrainingMlFlow(MlFlow):
             raise
         self._open_runs.pop(run_id)
         try:
-            with secret_kept(self.tracking_uri, f"ending train-{day}"):
+            with secret_kept(self.tracking_uri, f"ending {name}"):
                 self.tracking_client.set_terminated(run_id, RUN_FINISHED)
         except BaseException as stopped:
             if not isinstance(stopped, Exception):  # a cancel: Dagster has the model all the same
@@ -118,15 +121,16 @@ class TrainingMlFlow(MlFlow):
         finally:
             lock.release()
 
-    def _open_run(self, day: str) -> str:
+    def _open_run(self, day: str, asset: str) -> str:
         tags = {
             "mlflow.source.name": "spam_assets",
             DAGSTER_RUN_ID: self.dagster_run_id,
             "dagster_run_url": f"{self.settings.dagster_url}/runs/{self.dagster_run_id}",
             TRAINING_DATE: day,
+            ASSET: asset,
         }
         with secret_kept(self.tracking_uri, "opening a run"):
-            run = self.tracking_client.create_run(self.experiment_id, run_name=f"train-{day}", tags=tags)
+            run = self.tracking_client.create_run(self.experiment_id, run_name=name_run(day, asset), tags=tags)
         self.opened_seconds = time.monotonic()
         return str(run.info.run_id)
 
@@ -237,7 +241,7 @@ def _judge_by_events(run: "Run", dagster_run: dg.DagsterRun, instance: dg.Dagste
     outcome = find_outcome(
         instance,
         dagster_run.run_id,
-        TRAINED_ASSET,
+        run.data.tags.get(ASSET, TRAINED_ASSET),
         run.data.tags.get(TRAINING_DATE, ""),
         since_seconds=run.info.start_time / 1000,
     )

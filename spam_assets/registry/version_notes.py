@@ -2,9 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from spam_assets.learning.methods import OURS_NAME
 from spam_assets.registry.store import DAILY_PROTOCOL, TRAINING_DATE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
@@ -12,13 +15,14 @@ VERDICT = "gate_verdict"
 """Tag: what the gate said last of a version, one of `learning.gate.Verdict`."""
 REASON = "gate_reason"
 GATE_SAID = "\n\nThe gate said last: "
+METHOD = "method"
 FIGURES = {
     "one_minus_roca_percent": "(1-ROCA)% {:.3f}",
     "recall": "recall {:.3f}",
     "fpr": "FPR {:.4f}",
     "messages": "{:.0f} messages",
 }
-LINEAGE = ("window_first_day", "window_last_day", "window_days", "features_version", "model_version")
+LINEAGE = ("window_first_day", "window_last_day", "window_days", "features_version", "model_version", METHOD)
 """Parameters of the training run that a version carries as tags."""
 
 
@@ -41,6 +45,12 @@ def list_lineage_tags(run: "Run") -> dict[str, str]:
     tags = {name: parameters[name] for name in LINEAGE if name in parameters}
     names = [DAILY_PROTOCOL + name for name in FIGURES]
     return {**tags, **{name: f"{metrics[name]:g}" for name in names if name in metrics}}
+
+
+def read_method(tags: "Mapping[str, str]") -> str:
+    """Return the method of a version by its tags, as `learning.methods.Method.reference`: empty for ours."""
+    method = tags.get(METHOD, OURS_NAME)
+    return "" if method == OURS_NAME else method
 
 
 def write_verdict(client: "MlflowClient", name: str, version: int, verdict: str, reason: str) -> None:

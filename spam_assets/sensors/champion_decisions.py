@@ -47,7 +47,7 @@ def find_decisions(
         if materialization is None or "promoted" not in materialization.metadata:
             continue
         values = {name: value.value for name, value in materialization.metadata.items()}
-        if values.get("verdict") == "wait":  # neither promoted nor refused yet
+        if values.get("verdict") in ("wait", "trail"):  # neither promoted nor refused
             continue
         alert = describe_decision_alert(
             str(values.get("training_date", record.partition_key or "")),

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from spam_assets.learning.explanation import StrongestWords
     from spam_assets.learning.features import MailFeatures
     from spam_assets.learning.label_suspects import SuspectLabel
+    from spam_assets.learning.method_choice import Judged
     from spam_assets.learning.reporting import DayReport
     from spam_assets.learning.scored_mail import Expectation
-    from spam_assets.learning.succession import Judged
     from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.mail.mail_batches import Mail
     from spam_assets.mail.quarantine import QuarantinedMessage
@@ -338,9 +338,13 @@ def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | Unread
 
     One that would be promoted if the champion were not pinned counts as promoted here.
     """
-    told = next((one for one in judged if one.decision.verdict in ("promote", "hold")), judged[0])
+    told = next(
+        (one for one in judged if one.decision.verdict in ("promote", "hold")),
+        next((one for one in judged if one.decision.verdict != "trail"), judged[0]),
+    )
     others = "\n".join(
-        f"- version {one.candidate.version}, trained for {one.candidate.training_date}: {one.decision.verdict}, "
+        f"- version {one.candidate.version} ({one.candidate.model.method or OURS_NAME}), trained for "
+        f"{one.candidate.training_date}: {one.decision.verdict}, "
         f"{escape_markdown(one.decision.reason, NOTE_CHARACTERS)}"
         for one in judged
         if one is not told
@@ -348,6 +352,7 @@ def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | Unread
     return {
         "model_version": told.candidate.version,
         "training_date": told.candidate.training_date,
+        "method": told.candidate.model.method or OURS_NAME,
         "verdict": told.decision.verdict,
         "promoted": told.decision.promote,
         "reason": told.decision.reason,
@@ -356,6 +361,12 @@ def describe_verdicts(judged: "Sequence[Judged]", champion: "DatedModel | Unread
         ),
         **({"other_candidates": dg.MetadataValue.md(others)} if others else {}),
     }
+
+
+def describe_left_out(challengers: Mapping[str, str]) -> dict[str, Any]:
+    """Return which challengers' models of the day could not be judged, and why."""
+    lines = [f"- {name}: {escape_markdown(why, NOTE_CHARACTERS)}" for name, why in challengers.items()]
+    return {"challengers_left_out": dg.MetadataValue.md("\n".join(lines))} if lines else {}
 
 
 def describe_history(standing: "Standing") -> dict[str, Any]:

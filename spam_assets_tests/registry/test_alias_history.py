@@ -9,8 +9,9 @@ from mlflow import MlflowClient
 
 from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.gate import Decision
+from spam_assets.learning.method_choice import Judged
 from spam_assets.learning.model import SpamModel
-from spam_assets.learning.succession import Judged, Succession
+from spam_assets.learning.succession import Succession
 from spam_assets.registry.alias_changes import AliasMove, Change, find_services_on, list_services, tell_change
 from spam_assets.registry.alias_history import AliasHistory
 from spam_assets.registry.registered_models import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, ModelRegistry

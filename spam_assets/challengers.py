@@ -34,12 +34,13 @@ def name_challengers(settings: Settings) -> dict[str, Method]:
     An asset is named by the function; where two functions have one name, by module and function.
     """
     methods = [parse_method(reference, settings.trusted) for reference in settings.challenger_methods]
+
+    def name(method: Method) -> str:
+        function = _name_function(method)
+        return PREFIX_OF_ASSETS + (function if functions[function] == 1 else re.sub(r"\W", "_", method.name))
+
     functions = Counter(_name_function(method) for method in methods)
-    return {
-        PREFIX_OF_ASSETS
-        + (name if functions[name := _name_function(method)] == 1 else re.sub(r"\W", "_", method.name)): method
-        for method in methods
-    }
+    return {name(method): method for method in methods}
 
 
 def train_apart(settings: Settings, day: str, method: Method) -> "tuple[TrainedModel, dict[str, str]]":

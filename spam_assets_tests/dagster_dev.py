@@ -10,7 +10,7 @@ import psutil
 from benchmarks.backfill import LAUNCH, STATUS, DagsterDev, serve_dagster
 from spam_assets.engine.instance import prepare_instance
 from spam_assets.engine.tags import tag_days
-from spam_assets_tests.homes import ALL_ASSETS, Home, wait_for
+from spam_assets_tests.homes import ALL_ASSETS, PATIENCE_SECONDS, Home, wait_for
 
 LOCATION = "spam_assets.definitions"
 LAUNCH_RUN = """
@@ -57,14 +57,14 @@ def launch_run(dev: DagsterDev, first: str, last: str) -> str:
     return str(answer["run"]["runId"])
 
 
-def wait_for_end(dev: DagsterDev, backfill_id: str) -> str:
+def wait_for_end(dev: DagsterDev, backfill_id: str, seconds: float = PATIENCE_SECONDS) -> str:
     """Wait until a backfill has ended and return its status."""
 
     def find_status() -> str | None:
         status = str(dev.ask(STATUS, id=backfill_id)["status"])
         return None if status in ("REQUESTED", "CANCELING", "FAILING") else status
 
-    return wait_for(f"end of backfill {backfill_id}", find_status)
+    return wait_for(f"end of backfill {backfill_id}", find_status, seconds)
 
 
 def cancel(dev: DagsterDev, run_id: str) -> None:

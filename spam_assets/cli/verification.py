@@ -178,7 +178,7 @@ def _find_fault(manager: DailyFileIOManager, asset: str, day: str, record: DayRe
     if found != record.data_version:
         return changed
     if (
-        not is_model  # it may have been written without the suspects that a person had forgotten; its arrays are checked
+        not is_model  # whose suspects a person may have had forgotten since; its arrays are checked
         and record.sha256 is not None
         and digest(manager.path_of(asset, day).read_bytes()) != record.sha256
     ):

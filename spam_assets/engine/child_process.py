@@ -1,5 +1,6 @@
 """Somebody else's work in a process of its own, which may take too long or die without harm to this one."""
 
+import importlib
 import os
 import signal
 import threading
@@ -27,7 +28,8 @@ class ChildDiedError(Exception):
 def run_in_child(limit_seconds: float, function: Callable[P, T], *inputs: P.args, **named_inputs: P.kwargs) -> T:
     """Call a function of a module in a child process, and return what it returns or raise what it raises.
 
-    Function, inputs and result have to be what `pickle` takes. An interrupt of this process ends the child.
+    Function, inputs and result have to be what `pickle` takes. The time counts from when the child has come up. An
+    interrupt of this process ends the child.
 
     Raises:
         ChildTookTooLongError: see there.
@@ -39,6 +41,7 @@ def run_in_child(limit_seconds: float, function: Callable[P, T], *inputs: P.args
     executor = get_reusable_executor(1, timeout=IDLE_SECONDS, initializer=_get_ready, initargs=(os.getpid(),))
     is_over = False
     try:
+        executor.submit(importlib.import_module, function.__module__).result()
         work = executor.submit(function, *inputs, **named_inputs)
         is_over = bool(wait([work], limit_seconds).done)
         result: T | None = work.result() if is_over else None

@@ -29,6 +29,7 @@ class DayOutcome:
     reasons_for_nothing: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    is_told_by_checks: bool = False
 
     @property
     def skipped(self) -> str | None:
@@ -92,8 +93,9 @@ def _note_event(outcome: DayOutcome, event: dg.DagsterEvent) -> None:
         evaluation = event.asset_check_evaluation_data
         if not evaluation.passed:
             is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
+            outcome.is_told_by_checks = outcome.is_told_by_checks or is_error
             (outcome.failures if is_error else outcome.warnings).append(evaluation.description or evaluation.check_name)
-    elif event.event_type == dg.DagsterEventType.STEP_FAILURE and not outcome.failures:
+    elif event.event_type == dg.DagsterEventType.STEP_FAILURE and not outcome.is_told_by_checks:
         failure = find_failure(event)
         if failure is not None:
             outcome.failures.append(

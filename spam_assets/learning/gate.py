@@ -90,7 +90,7 @@ def judge_candidate(
     if champion is None:
         return _judge_first(candidate, ours.select(~ours.learnt), settings)
     rivals = _face_rivals(candidate, ours, champion, best, mail, settings)
-    changed = _find_changed_labels(rivals[0], settings)
+    changed = _find_changed_labels(rivals[0], settings) if rivals[0].is_of_same_method else None
     if changed is not None:
         return Decision("refuse", changed)
     losses = [loss for rival in rivals for loss in _find_losses(rival, settings)]
@@ -203,6 +203,9 @@ class _Rival:
         name: As sentences call it.
         dated: The model.
         pair: The candidate's examination and its own.
+        is_of_same_method: Whether it was trained by the candidate's method. If not, nothing but mail that neither has
+            learnt compares the two: how much of what it learnt a method knows by heart, and how far apart its margins
+            are, says nothing of another one.
         is_champion: Whether it serves.
         is_best: Whether it is the best model until now.
         is_settled: Whether it has learnt enough for its threshold to be a standard.
@@ -211,6 +214,7 @@ class _Rival:
     name: str
     dated: DatedModel
     pair: Pair
+    is_of_same_method: bool
     is_champion: bool
     is_best: bool
     is_settled: bool
@@ -228,25 +232,32 @@ def _face_rivals(
     if best is not None and _count_days(best.training_date, candidate.training_date) > settings.best_of_days:
         best = None
     is_best = best is not None and best.model is champion.model
-    champion_name = f"the champion of {champion.training_date}"
-    by_champion = Pair(ours, examine(champion, mail))
-    settled = _is_settled(champion, settings)
-    rivals = [_Rival(champion_name, champion, by_champion, is_champion=True, is_best=is_best, is_settled=settled)]
+
+    def face(dated: DatedModel, name: str, *, is_champion: bool, is_best: bool) -> _Rival:
+        return _Rival(
+            f"{name} of {dated.training_date}",
+            dated,
+            Pair(ours, examine(dated, mail)),
+            is_of_same_method=dated.model.method == candidate.model.method,
+            is_champion=is_champion,
+            is_best=is_best,
+            is_settled=_is_settled(dated, settings),
+        )
+
+    rivals = [face(champion, "the champion", is_champion=True, is_best=is_best)]
     if best is not None and not is_best:
-        name = f"the best model of the last year, of {best.training_date}"
-        settled = _is_settled(best, settings)
-        by_best = Pair(ours, examine(best, mail))
-        rivals.append(_Rival(name, best, by_best, is_champion=False, is_best=True, is_settled=settled))
+        rivals.append(face(best, "the best model of the last year,", is_champion=False, is_best=True))
     return rivals
 
 
 def _find_losses(rival: _Rival, settings: GateSettings) -> list[Loss]:
     """What a rival shows the candidate to be worse at; of a best model whose threshold still moved, separation only."""
-    losses = list(find_less_separation(rival.pair, rival.name, settings))
-    if rival.is_settled or rival.is_champion:
-        unlearnt_fpr = rival.dated.model.evaluation.fpr
-        losses = [*find_losses(rival.pair, rival.name, settings, unlearnt_fpr=unlearnt_fpr), *losses]
-    return losses
+    separation = find_less_separation(rival.pair, rival.name, settings) if rival.is_of_same_method else ()
+    if not rival.is_settled and not rival.is_champion:
+        return list(separation)
+    pair = rival.pair if rival.is_of_same_method else rival.pair.unlearnt
+    unlearnt_fpr = rival.dated.model.evaluation.fpr
+    return [*find_losses(pair, rival.name, settings, unlearnt_fpr=unlearnt_fpr), *separation]
 
 
 def _is_best(rivals: Sequence[_Rival], *, after_full_wait: bool) -> bool:
@@ -257,6 +268,8 @@ def _is_best(rivals: Sequence[_Rival], *, after_full_wait: bool) -> bool:
     """
     for rival in rivals:
         if rival.is_best:
+            if not rival.is_of_same_method:
+                return not is_behind(rival.pair.unlearnt, in_separation=False, in_calls=rival.is_settled)
             return not is_behind(rival.pair, in_separation=not after_full_wait, in_calls=rival.is_settled)
     return True
 

@@ -5,14 +5,21 @@ import dataclasses
 import numpy as np
 import pytest
 
+from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.dated_model import DatedModel
+from spam_assets.learning.features import read_frame
 from spam_assets.learning.gate import Decision
 from spam_assets.learning.gate_settings import GateSettings
-from spam_assets.learning.held_out import HELD_OUT_SHARE
+from spam_assets.learning.held_out import HELD_OUT_SHARE, find_held_out
 from spam_assets.learning.method_choice import Judged, choose_method, prove_better
+from spam_assets.learning.methods import OURS, Method
+from spam_assets.learning.model import SpamModel
 from spam_assets.learning.succession import Succession, judge_day
 from spam_assets.learning.training import TrainingSettings, train_model
+from spam_assets.mail.validation import validate_day
+from spam_assets_tests.corpus import land_first_days
 from spam_assets_tests.learning import make_window
+from spam_assets_tests.learning.estimators import write_module
 from spam_assets_tests.learning.test_gate import forget
 
 WINDOW = make_window(24, ham=40, spam=24)
@@ -51,6 +58,15 @@ def of_method(dated: DatedModel, method: str) -> DatedModel:
 
 def verdicts(judged) -> dict[str, str]:
     return {one.candidate.model.method: one.decision.verdict for one in judged}
+
+
+class Forgetful(SpamModel):
+    """A model that does not know a third of what it learnt by heart."""
+
+    def score(self, features):
+        scores = super().score(features)
+        learnt = ~find_held_out(features, self.held_out_share)
+        return np.where(learnt & (np.arange(len(scores)) % 3 == 0), 0.0, scores)
 
 
 @pytest.mark.parametrize("other_is_first", [False, True])
@@ -171,9 +187,65 @@ def test_methods_are_compared_on_days_that_both_have_scored_with_the_same_labels
     assert prove_better(dataclasses.replace(other.model, progressive=relabelled), own.model, SETTINGS) is None
 
 
+def test_what_a_method_does_not_know_by_heart_of_what_it_learnt_is_no_loss_to_another_method(models):
+    """It misses a third of the spam that both have learnt, and does as well as the champion on all other mail."""
+    champion = models[19]
+    parts = {field.name: getattr(models[20].model, field.name) for field in dataclasses.fields(models[20].model)}
+    forgetful = dataclasses.replace(models[20], model=Forgetful(**parts))
+    before = Succession(champion, champion)
+    after, judged = judge_day(before, [forgetful], mail_until(20))
+    assert verdicts(judged) == {"": "refuse"}
+    assert "both have learnt" in judged[0].decision.reason
+    after, judged = judge_day(before, [of_method(forgetful, OTHER), models[20]], mail_until(20))
+    assert verdicts(judged) == {OTHER: "trail", "": "promote"}
+    assert after.champion is models[20]
+
+
 def test_who_is_not_fit_by_himself_stays_so(models):
     judged = [
         Judged(models[20], Decision("refuse", "broken")),
         Judged(of_method(models[20], OTHER), Decision("wait", "")),
     ]
     assert choose_method(judged, models[19], mail_until(20)) == tuple(judged)
+
+
+METHODS = ("spam_assets.estimators:tfidf_logistic_regression", "spam_assets.estimators:hashing_sgd")
+RANDOM = """
+import numpy as np
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import SGDClassifier
+from sklearn.pipeline import make_pipeline
+from spam_assets.learning.text_columns import TextColumns
+
+class RandomWeights(SGDClassifier):
+    def partial_fit(self, X, y, classes=None):
+        super().partial_fit(X, y, classes=classes)
+        self.coef_ = np.random.default_rng(0).normal(size=self.coef_.shape)
+        return self
+
+def build(): return make_pipeline(TextColumns(), HashingVectorizer(n_features=2**16), RandomWeights(loss="log_loss"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_on_real_mail_ours_serves_for_its_figures_alone_and_another_does_once_its_weights_are_random(
+    tmp_path, monkeypatch
+):
+    days = land_first_days(tmp_path / "landing", tmp_path / "cache", "2002-08-22")
+    zone = LandingZone(str(tmp_path / "landing"))
+    mail = {day: read_frame(validate_day(zone.read(day).frame, day)) for day in days}
+    write_module(tmp_path, monkeypatch, "random_weights", RANDOM)
+    random = Method("random_weights:build", frozenset({"random_weights.RandomWeights"}))
+    others = [Method(reference) for reference in METHODS]
+
+    def train(method: Method) -> DatedModel:
+        return DatedModel(days[-1], method.train(mail, TrainingSettings(held_out_share=HELD_OUT_SHARE)))
+
+    candidates = [train(method) for method in others]
+    with_ours, _ = judge_day(Succession(), [*candidates, train(OURS)], mail)
+    assert with_ours.champion is not None
+    assert with_ours.champion.model.method == ""
+    with_random, _ = judge_day(Succession(), [*candidates, train(random)], mail)
+    assert with_random.champion is not None
+    assert with_random.champion.model.method in METHODS

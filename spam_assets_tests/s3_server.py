@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock, Thread
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from upath import UPath
-
-from spam_assets_tests.mlflow_servers import find_free_port
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 DISK_AND_S3 = ["disk", pytest.param("s3", marks=pytest.mark.slow)]
@@ -20,18 +20,27 @@ def serve_s3() -> Iterator[str]:
 
     The environment says how it is reached, so that file systems of fsspec find it.
     """
-    from moto.server import ThreadedMotoServer
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
 
-    server = ThreadedMotoServer("127.0.0.1", find_free_port(), verbose=False)
-    server.start()
-    url = "http://{}:{}".format(*server.get_host_and_port())
+    app, one_at_a_time = DomainDispatcherApplication(create_backend_app), Lock()
+
+    def answer(*request: Any) -> list[bytes]:
+        with one_at_a_time:  # moto compares an object's ETag and writes it in two steps, a real server in one
+            return list(app(*request))
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
     try:
         with pytest.MonkeyPatch.context() as patch:
             for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": url, "MLFLOW_S3_ENDPOINT_URL": url}.items():
                 patch.setenv(name, value)
             yield url
     finally:
-        server.stop()
+        server.shutdown()
+        thread.join()
 
 
 def make_bucket() -> str:

@@ -27,6 +27,21 @@ def test_a_message_goes_and_the_others_stay_as_they_are(place: UPath, file_forma
     assert (place / f"training-{DAY}.{file_format}").read_bytes() == content
 
 
+def test_what_lands_while_a_message_is_removed_stays(place: UPath) -> None:
+    zone, mail = LandingZone(str(place)), make_mail(DAY, messages=3)
+    zone.write(DAY, mail.head(1))
+    gone = mail["message_id"][0]
+    landings = [mail]
+
+    def is_meant(message_id: str) -> bool:
+        if landings:
+            zone.write(DAY, landings.pop())
+        return message_id == gone
+
+    assert zone.remove_messages(DAY, is_meant) == 1
+    assert zone.read(DAY).frame["message_id"].tolist() == mail["message_id"].tolist()[1:]
+
+
 def test_what_the_project_does_not_read_stays_in_the_file() -> None:
     content = b'\xef\xbb\xbfmine,body,label\n"a\nb",x,ham\r\n\n"c",secret,spam\nd,y,ham\n'
     left, count = remove_from_table(content, "csv", DAY, "x", lambda other: other == find_id(content, "secret"))

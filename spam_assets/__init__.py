@@ -20,6 +20,7 @@ At the top stand Dagster's nouns; every other concern has a room. `docs/architec
 - `learning/`: pure: features, classifier, evaluation, gate, champion report, retraining rule, foreign estimators.
 - `estimators`: ready estimators for SPAM_ASSETS_ESTIMATOR. `challengers`: other methods trained beside the main one.
 - `mail_files`, `feature_files`: days of mail and of features that are too much to hold at once.
-- `files`, `urls`: a file replaced in one step, wherever it is; a URL as people may see it.
+- `files`: a file replaced in one step, wherever it is. `file_changes`: one that others change too.
+- `urls`: a URL as people may see it.
 - `dagster_storage`: where older home folders look for what is in `engine/` now.
 """

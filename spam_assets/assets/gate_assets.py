@@ -23,6 +23,7 @@ from spam_assets.windows import TrainingWindows
 
 
 @daily_asset(
+    trains=True,
     group_name="learning",
     kinds={"mlflow"},
     pool=TRAINING_POOL,

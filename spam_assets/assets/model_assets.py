@@ -90,6 +90,7 @@ def _train_and_log(
 
 
 TRAINED_DAILY: dict[str, Any] = {
+    "trains": True,
     "group_name": "learning",
     "io_manager_key": "models",
     "ins": {"validated_mail": dg.AssetIn(dagster_type=MAIL)},

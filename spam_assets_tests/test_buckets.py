@@ -30,6 +30,8 @@ from spam_assets_tests.pipeline import materialized, run_days
 pytestmark = pytest.mark.slow
 
 DAY = day_text(0)
+MOST_UPLOADS = 12
+"""Of one training: its record and pictures, and its model with what it carries."""
 
 
 def write_from_another_process(url: str, content: str) -> None:
@@ -135,17 +137,45 @@ def test_each_day_of_a_window_is_fetched_once(bucket: str, monkeypatch: pytest.M
     assert sorted(fetched) == [f"storage/mail_features/{day}.arrow" for day in days]
 
 
+def note_uploads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the key of each object that boto3, MLflow's client, uploads from now on."""
+    from botocore.client import BaseClient
+
+    uploads: list[str] = []
+    call = BaseClient._make_api_call
+
+    def note(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation in {"PutObject", "UploadPart", "CreateMultipartUpload"}:
+            uploads.append(parameters["Key"])
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", note)
+    return uploads
+
+
 def test_days_run_in_a_bucket_as_on_a_disk(
-    bucket: str, settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
+    bucket: str, settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Landing zone and storage in a bucket: the same files as on a disk, and each day's features fetched once."""
+    """Landing zone, storage and artifacts in a bucket: the same files as on a disk, and few uploads a training."""
+    import mlflow
+    from mlflow import MlflowClient
+
     days = [day_text(offset) for offset in range(3)]
+    client = MlflowClient(settings.tracking_uri)
+    experiment = client.create_experiment(settings.experiment, artifact_location=f"{bucket}/artifacts")
+    uploads = note_uploads(monkeypatch)
     in_bucket = settings.model_copy(update={"landing": f"{bucket}/mail", "storage": f"{bucket}/storage"})
     for place in (in_bucket, settings):
         for day in days:
             LandingZone(place.landing_url).write(day, make_mail(day))
     assert run_days(in_bucket, instance, days[0], days[-1]).is_success
-    assert materialized(instance, "trained_model")
+    trainings = client.search_runs([experiment])
+    assert len(trainings) == len(materialized(instance, "trained_model")) > 0
+    assert len(uploads) <= MOST_UPLOADS * len(trainings), uploads
+    assert any(key.endswith("/model.npz") for key in uploads)
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    served = mlflow.pyfunc.load_model(f"runs:/{trainings[0].info.run_id}/model")
+    assert len(served.predict({"text": ["winner prize casino"]})) == 1
     history = MailHistory(open_stores(in_bucket).frames)
     assert [summary.day for summary in history.days_before("2024-02-01")] == days
     assert run_days(settings, instance, days[0], days[-1]).is_success

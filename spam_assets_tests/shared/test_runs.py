@@ -88,6 +88,7 @@ def test_a_run_is_started_again_when_its_worker_dies_and_keeps_what_it_was_told_
 ) -> None:
     tags = run(instance, quick).tags
     assert (tags["dagster/max_retries"], tags["dagster/retry_strategy"]) == ("2", "ALL_STEPS")
+    assert tags["dagster/priority"] == "1"  # of the retry, which gets these tags
     assert "dagster/retry_strategy" not in run(instance, quick, max_retries="0").tags
 
 

@@ -92,7 +92,7 @@ def test_a_changed_file_is_kept_unless_it_is_to_be_put_aside(dagster_home: Path)
     init("--postgres", POSTGRES, "--replace")
     assert path.with_name("dagster.yaml.before").read_text() == mine
     path.write_text("# another one\n")
-    with pytest.raises(CommandError, match="move .*dagster.yaml.before away first"):
+    with pytest.raises(CommandError, match=r"move .*dagster.yaml.before away first"):
         init("--postgres", POSTGRES, "--replace")
     assert path.read_text() == "# another one\n"
 
@@ -103,7 +103,7 @@ def test_plain_postgresql_is_translated_on_the_command_line_and_refused_where_it
     said = init("--postgres", "postgresql://spam_assets:pg0secret@db.internal/dagster")
     assert "note: postgresql:// is written postgresql+psycopg2:// here" in said
     monkeypatch.setenv("SPAM_ASSETS_POSTGRES_URL", "postgresql://spam_assets:pg0secret@db.internal/dagster")
-    with pytest.raises(ValueError, match="must be postgresql\\+psycopg2://user:password@host") as refused:
+    with pytest.raises(ValueError, match=r"must be postgresql\+psycopg2://user:password@host") as refused:
         init()
     assert "pg0secret" not in str(refused.value)
 

@@ -78,8 +78,8 @@ def take_urls(settings: Settings, postgres: str | None, celery: str | None, resu
 
 def prepare_place(settings: Settings) -> Path:
     """Make the folder of Dagster's configuration, in a home folder that nobody else may enter, and return it."""
-    from spam_assets.cli.home import choose_dagster_home
     from spam_assets.engine.private_home import keep_home_private
+    from spam_assets.shared.place import choose_dagster_home
 
     keep_home_private(settings)
     place, _ = choose_dagster_home(settings)

@@ -11,6 +11,7 @@ import dagster as dg
 import yaml
 
 from spam_assets.files import replace_local_file
+from spam_assets.shared.place import MissingVariableError
 
 SECTIONS = """\
 telemetry:
@@ -71,10 +72,6 @@ _WRITTEN_BEFORE_SEALS = {
 """SHA-256 of every file that versions of 2026 wrote, which did not seal them."""
 
 
-class MissingVariableError(Exception):
-    """`dagster.yaml` names a variable that is not in the environment; the message says which."""
-
-
 def prepare_instance(dagster_home: Path) -> str | None:
     """Write `dagster.yaml` where there is none, or where an older version wrote it and nobody has changed it.
 
@@ -115,7 +112,7 @@ def require_variables(dagster_home: Path) -> None:
     if missing := [name for name in names if not os.environ.get(name)]:
         raise MissingVariableError(
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set, and {path} takes the URL from "
-            "there; set it in the environment or in .env"
+            "the environment; set it there or in .env"
         )
 
 

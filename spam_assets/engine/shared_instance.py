@@ -40,8 +40,8 @@ compute_logs:
 _LAUNCHER = """
 # A whole run is one task of Celery, so the days of a run stay in one process.
 run_launcher:
-  module: dagster_celery.launcher
-  class: CeleryRunLauncher
+  module: spam_assets.engine.celery_launcher
+  class: CancelingCeleryRunLauncher
   config:
     broker:
       env: SPAM_ASSETS_CELERY_URL
@@ -154,8 +154,8 @@ def check_instance(text: str) -> list[str]:
 def _check_part(part: ConfigurableClassData) -> str | None:
     try:
         found = getattr(importlib.import_module(part.module_name), part.class_name)
-    except ModuleNotFoundError:
-        return part.module_name.partition(".")[0].replace("_", "-")
+    except ModuleNotFoundError as error:
+        return str(error.name).partition(".")[0].replace("_", "-")
     config_type = resolve_to_config_type(found.config_type())
     result = validate_config(config_type, part.config_dict)
     if not result.success:

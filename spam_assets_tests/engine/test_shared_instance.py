@@ -9,7 +9,6 @@ from dagster._core.errors import DagsterInvalidConfigError
 
 from spam_assets.engine.instance import (
     SECTIONS,
-    MissingVariableError,
     find_variables,
     is_unchanged,
     prepare_instance,
@@ -24,6 +23,7 @@ from spam_assets.engine.shared_instance import (
     write_instance,
     write_worker_settings,
 )
+from spam_assets.shared.place import MissingVariableError
 
 PACKAGES = {"dagster-postgres": "dagster_postgres", "dagster-celery": "dagster_celery"}
 MISSING = [name for name, module in PACKAGES.items() if importlib.util.find_spec(module) is None]

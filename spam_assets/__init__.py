@@ -11,6 +11,7 @@ At the top stand Dagster's nouns; every other concern has a room. `docs/architec
 - `io_managers/`: where assets are stored, a module a format, and the fingerprints of what they hold.
 - `views/`: what people see in the UI and in MLflow: metadata, pictures.
 - `settings`: every setting, typed, from the environment and `.env`.
+- `shared/`: what processes share, on one machine or several: locks, notes, the days of the partitions, an agreement.
 - `engine/`: how Dagster runs here: executor, database, locks, signs of life, what is recorded of each day.
 - `registry/`: MLflow: training runs, registered models and aliases, what a logged model carries.
 - `alerts/`: what a message says, and how it is sent.

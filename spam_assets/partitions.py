@@ -4,7 +4,8 @@ from datetime import datetime, time, timedelta
 
 import dagster as dg
 
-from spam_assets.settings import Settings, load_settings
+from spam_assets.settings import Settings
+from spam_assets.shared.day_range import load_shared_settings
 
 
 def build_daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
@@ -20,5 +21,5 @@ def build_daily_partitions(settings: Settings) -> dg.DailyPartitionsDefinition:
     return dg.DailyPartitionsDefinition(start_date=start, end_date=end, timezone="UTC")
 
 
-SETTINGS = load_settings()
+SETTINGS = load_shared_settings()
 DAYS = build_daily_partitions(SETTINGS)

@@ -3,21 +3,22 @@
 Not here: what runs in it (`runs`).
 """
 
-import io
 import os
 from datetime import date
 from pathlib import Path
-
-from dotenv import dotenv_values
 
 from spam_assets.engine.instance import prepare_instance
 from spam_assets.engine.private_home import keep_home_private
 from spam_assets.files import replace_local_file
 from spam_assets.settings import ENV_FILE, Settings
-
-OUR_LINE = "# set by spam-assets"
-DAGSTER_HOME_LINE = "DAGSTER_HOME="
-BY_DEFAULT = "nobody"
+from spam_assets.shared.day_range import changing_day_range
+from spam_assets.shared.place import (
+    BY_DEFAULT,
+    DAGSTER_HOME_LINE,
+    OUR_LINE,
+    choose_dagster_home,
+    read_lines_of_others,
+)
 
 
 def prepare_home(settings: Settings) -> str | None:
@@ -51,25 +52,6 @@ def prepare_home(settings: Settings) -> str | None:
     return told if lack is None else f"{told}; {lack}"
 
 
-def choose_dagster_home(settings: Settings) -> tuple[Path, str]:
-    """Return where Dagster keeps its runs, and who says so.
-
-    One rule for all commands, the one of `dagster dev`: DAGSTER_HOME of the environment, else of a person's line in
-    `.env` of the working directory, else the home folder.
-    """
-    if named := os.environ.get("DAGSTER_HOME"):
-        return Path(named).expanduser().absolute(), "the environment"
-    for line in _read_lines_of_others():
-        if line.startswith(DAGSTER_HOME_LINE) and (named := dotenv_values(stream=io.StringIO(line))["DAGSTER_HOME"]):
-            return Path(named).expanduser().absolute(), str(ENV_FILE)
-    return settings.dagster_home, BY_DEFAULT
-
-
-def _read_lines_of_others() -> list[str]:
-    before = ENV_FILE.read_text(encoding="utf-8").splitlines() if ENV_FILE.exists() else []
-    return [line for line in before if not line.endswith(OUR_LINE)]
-
-
 def prepare_landing(settings: Settings) -> None:
     """Create the landing zone of the home folder; one of your own must exist, so that a typing error shows."""
     keep_home_private(settings)
@@ -82,7 +64,7 @@ def _note_dagster_home(dagster_home: Path) -> None:
     if not Path("workspace.yaml").exists():
         return
     before = ENV_FILE.read_text(encoding="utf-8").splitlines() if ENV_FILE.exists() else []
-    after = [*_read_lines_of_others(), f"{DAGSTER_HOME_LINE}{dagster_home}  {OUR_LINE}"]
+    after = [*read_lines_of_others(), f"{DAGSTER_HOME_LINE}{dagster_home}  {OUR_LINE}"]
     if after != before:
         _replace_text(ENV_FILE, after)
 
@@ -90,7 +72,8 @@ def _note_dagster_home(dagster_home: Path) -> None:
 def widen_day_range(settings: Settings, first: date, last: date, *, open_ended: bool) -> bool:
     """Make the partitions cover the days that landed; return whether that changed anything.
 
-    The range is kept in the home folder. Days set in the environment or in `.env` stay in force.
+    The range is kept in the home folder, or by all who share Dagster's storage, see `shared.day_range`. Days set in the
+    environment or in `.env` stay in force.
 
     Args:
         settings: The settings in force.
@@ -98,6 +81,11 @@ def widen_day_range(settings: Settings, first: date, last: date, *, open_ended: 
         last: Newest day that landed.
         open_ended: Whether mail keeps landing, so that the partitions must grow with the calendar.
     """
+    with changing_day_range(settings):
+        return _widen(settings, first, last, open_ended=open_ended)
+
+
+def _widen(settings: Settings, first: date, last: date, *, open_ended: bool) -> bool:
     known = _read_day_range(settings.range_file)
     first = min(first, known.get("SPAM_ASSETS_START_DATE", first))
     known_last = known.get("SPAM_ASSETS_END_DATE", None if known else last)

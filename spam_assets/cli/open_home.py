@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from spam_assets.cli.console import err, escape_terminal
-from spam_assets.settings import Settings, load_settings
+from spam_assets.settings import Settings
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def open_instance() -> Iterator[tuple[Settings, "dg.DagsterInstance"]]:
     """Prepare the home folder and open its Dagster instance."""
     from spam_assets.cli.home import prepare_home
+    from spam_assets.shared.day_range import load_shared_settings
 
-    settings = load_settings()
+    settings = load_shared_settings()
     for library in ("dagster", "mlflow", "alembic"):  # what matters is printed here or stands in the event log
         logging.getLogger(library).setLevel(logging.CRITICAL)
     from spam_assets.engine.locks import LOGGER

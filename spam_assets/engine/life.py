@@ -4,16 +4,13 @@ Dagster notices a dead worker only while the server that started it lives. After
 `spam-assets backfill`, the run would stay STARTED forever, with its backfill and everything that waits in the queue.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import dagster as dg
-from filelock import Timeout
 
-from spam_assets.engine.locks import build_lock
 from spam_assets.settings import Settings
+from spam_assets.shared.place import find_place
 
 ENDING = "ending"
 """In the mark of a run that an error or a cancel ends: it lets go of its lock before it notes how it ended."""
@@ -33,47 +30,53 @@ def show_life(settings: Settings, name: str) -> Iterator[None]:
     The mark beside it goes before the lock does, so a mark without a holder is of a process that died. It stays
     also when an error ends the life, and says so: a full disk, for instance, may keep a run from noting its failure.
     """
-    mark = _mark(settings, name)
-    lock = build_lock(settings, name)
-    with lock:
-        mark.touch()
+    place, mark = find_place(settings), _name_mark(name)
+    lock = place.lock(name)
+    lock.acquire()
+    try:
+        place.write_note(mark, "")
         try:
-            yield
+            with place.keep(lock, mark):
+                yield
         except BaseException:
-            with suppress(OSError):
-                mark.write_text(ENDING, encoding="ascii")
+            with suppress(Exception):
+                place.write_note(mark, ENDING)
             raise
-        mark.unlink(missing_ok=True)
-    with suppress(OSError):
-        Path(lock.lock_file).unlink()
+        place.remove_note(mark)
+    except BaseException:
+        lock.release()
+        raise
+    lock.release(for_good=True)
 
 
 def is_alive(settings: Settings, name: str) -> bool | None:
-    """Return whether a process shows life under a name; None if none of this machine did, or it ended in order."""
-    mark = _mark(settings, name)
-    if not mark.exists():
+    """Return whether a process shows life under a name; None if none that shares this place did, or it ended."""
+    place, mark = find_place(settings), _name_mark(name)
+    if place.read_note(mark) is None:
         return None
-    try:
-        with build_lock(settings, name).acquire(timeout=0):
-            return False if mark.exists() else None
-    except Timeout:
+    lock = place.lock(name)
+    if not lock.acquire(0):
         return True
+    try:
+        note = place.read_note(mark)
+        return None if note is None else note.age_seconds < place.grace_seconds
+    finally:
+        lock.release()
 
 
 def _is_ending(settings: Settings, name: str) -> bool:
-    try:
-        mark = _mark(settings, name)
-        return mark.read_text("ascii") == ENDING and time.time() - mark.stat().st_mtime < SECONDS_FOR_LAST_EVENT
-    except FileNotFoundError:
-        return True
+    note = find_place(settings).read_note(_name_mark(name))
+    return note is None or (note.text == ENDING and note.age_seconds < SECONDS_FOR_LAST_EVENT)
 
 
-def _mark(settings: Settings, name: str) -> Path:
-    return settings.home / "locks" / f"{name}.alive"
+def _name_mark(name: str) -> str:
+    return f"{name}.alive"
 
 
 def end_dead_runs(settings: Settings, instance: dg.DagsterInstance) -> list[str]:
-    """Mark runs of this machine as over whose process is gone: as canceled if a person canceled them, else as failed.
+    """Mark runs as over that showed life here and whose process is gone.
+
+    As canceled if a person canceled them, else as failed.
 
     A run whose life has only just ended is left to note its own end, and one that has noted it by now keeps it.
 

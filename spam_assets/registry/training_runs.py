@@ -39,12 +39,12 @@ with warnings.catch_warnings():
     from dagster_mlflow.resources import MlFlow
 
 if TYPE_CHECKING:
-    from filelock import FileLock
     from mlflow import MlflowClient
     from mlflow.entities import Experiment, Run
 
     from spam_assets.learning.trained_model import TrainedModel
     from spam_assets.learning.training import TrainingSettings
+    from spam_assets.shared.place import Lock
 
 RUN_FINISHED = "FINISHED"
 RUN_FAILED = "FAILED"
@@ -67,7 +67,7 @@ class TrainingMlFlow(MlFlow):
     experiment: "Experiment"
     tracking_client: "MlflowClient"
     is_cancelled: Callable[[], bool]
-    _open_runs: "dict[str, FileLock]"
+    _open_runs: "dict[str, Lock]"
 
     @property
     def experiment_id(self) -> str:
@@ -85,7 +85,7 @@ class TrainingMlFlow(MlFlow):
         A step that yields its result inside goes on here when Dagster has stored it, and never when that failed. So
         the run is FINISHED when the model is stored, FAILED when something failed, KILLED when a person cancelled the
         Dagster run. When `nothing_trained` is raised inside, the run is removed again and the error goes on. A second
-        training of the same day, in another process of this home folder, waits for the first.
+        training of the same day, in another process, waits for the first.
         """
         self.end_open_runs()  # of a step that is tried again in this process
         name = name_run(day, asset)

@@ -267,7 +267,8 @@ def serve_s3(python: Path, folder: Path, landing: Path) -> Iterator[tuple[str, p
 
 
 def _put(url: str, content: bytes) -> None:
-    urllib.request.urlopen(urllib.request.Request(url, content, method="PUT"), timeout=60).close()
+    headers = {"Content-Type": "application/octet-stream"}  # urllib's own says that it is a form, and moto reads one
+    urllib.request.urlopen(urllib.request.Request(url, content, headers, method="PUT"), timeout=60).close()
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
     python -m benchmarks.registry_race
 
-`benchmarks.many_machines` starts two of them, with homes of their own, and tells both a day at the same moment. Each day
-is a process of its own, forked from one that has imported everything, so both begin at once and know nothing of the
+`benchmarks.many_machines` starts two of them, with homes of their own, and tells both a day at the same moment. Each
+day is a process of its own, forked from one that has imported everything, so both begin at once and know nothing of the
 registry's past.
 """
 

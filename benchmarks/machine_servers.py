@@ -61,16 +61,17 @@ def prepare_environments(folder: Path) -> Environments:
         SystemExit: pip failed; with what it said.
     """
     pins = ["-c", str(PROJECT / "requirements.lock")] if sys.version_info >= (3, 11) else []
+    ours = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
     return Environments(
-        _prepare_environment(folder / "scale", [*pins, "-e", str(PROJECT), *SCALE_REQUIREMENTS]),
+        _prepare_environment(folder / "scale", [*pins, "-e", str(PROJECT), *SCALE_REQUIREMENTS], ours),
         _prepare_environment(folder / "moto", MOTO_REQUIREMENTS),
     )
 
 
-def _prepare_environment(folder: Path, requirements: Sequence[str]) -> Path:
+def _prepare_environment(folder: Path, requirements: Sequence[str], asked_by_them: str = "") -> Path:
     """Return the Python of an environment with these requirements; installed again where they were others."""
     python, note = folder.absolute() / "bin" / "python", folder / "installed.txt"
-    wanted = "\n".join([*requirements, (PROJECT / "pyproject.toml").read_text(encoding="utf-8")])
+    wanted = "\n".join([*requirements, asked_by_them])
     if note.exists() and note.read_text(encoding="utf-8") == wanted:
         return python
     print(f"installing into {folder}", flush=True)

@@ -24,14 +24,6 @@ import psutil  # type: ignore[import-untyped]
 PROJECT = Path(__file__).parent.parent
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 """What moto's server takes: it asks for some and looks at none."""
-SCALE_REQUIREMENTS = (
-    "dagster-postgres",
-    "dagster-celery[redis]",
-    "psycopg2-binary",
-    "s3fs>=2024.5",
-    "boto3",  # MLflow's, for its artifacts
-    "psutil",
-)
 MOTO_REQUIREMENTS = ("moto[server]",)
 POSTGRES_PASSWORD = "postgres-password-1234"
 SECONDS_TO_START = 180
@@ -63,7 +55,7 @@ def prepare_environments(folder: Path) -> Environments:
     pins = ["-c", str(PROJECT / "requirements.lock")] if sys.version_info >= (3, 11) else []
     ours = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
     return Environments(
-        _prepare_environment(folder / "scale", [*pins, "-e", str(PROJECT), *SCALE_REQUIREMENTS], ours),
+        _prepare_environment(folder / "scale", [*pins, "-e", f"{PROJECT}[scale]", "boto3", "psutil"], ours),
         _prepare_environment(folder / "moto", MOTO_REQUIREMENTS),
     )
 

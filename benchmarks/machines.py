@@ -156,7 +156,7 @@ class Machines:
         }
 
     def _configure_dagster(self, celery: Mapping[str, object]) -> dict[str, object]:
-        launcher = {"module": "dagster_celery.launcher", "class": "CeleryRunLauncher"}
+        launcher = {"module": "spam_assets.engine.celery_launcher", "class": "CancelingCeleryRunLauncher"}
         return {
             "telemetry": {"enabled": False},
             "storage": {"postgres": {"postgres_url": {"env": "POSTGRES_URL"}}},

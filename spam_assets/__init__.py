@@ -19,6 +19,7 @@ At the top stand Dagster's nouns; every other concern has a room. `docs/architec
 - `cli/`: the person's front door, `spam-assets`, a module a group of commands.
 - `mail/`: pure: what a mail is: columns, parsing, frames, quality rules.
 - `learning/`: pure: features, classifier, evaluation, gate, champion report, retraining rule, foreign estimators.
+- `challengers`: the methods that are trained beside the main one, each in a process of its own.
 - `estimators`: ready estimators for SPAM_ASSETS_ESTIMATOR.
 - `mail_files`, `feature_files`: days of mail and of features that are too much to hold at once.
 - `files`, `urls`: a file replaced in one step, wherever it is; a URL as people may see it.

@@ -14,6 +14,7 @@ import dagster as dg
 from spam_assets.challengers import enter_challengers, name_challengers, train_apart
 from spam_assets.engine.day_records import SOURCE_TAG, record_nothing
 from spam_assets.engine.locks import TRAINING_POOL
+from spam_assets.engine.one_day import check_one_day
 from spam_assets.engine.tags import DATA_VERSION_TAG, PRIORITY_TAG
 from spam_assets.engine.transient_faults import retry_transient_faults
 from spam_assets.io_managers.fingerprints import (
@@ -71,13 +72,16 @@ if TYPE_CHECKING:
 MAIL = dg.DagsterType(lambda _, value: isinstance(value, Mail), "Mail", description="A day of mail, of any size.")
 
 
-def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
-    """Return `dg.asset` with what all assets have in common."""
+def daily_asset(*, trains: bool = False, **options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Return `dg.asset` with what all assets have in common; days that train nothing may spread over several runs."""
+    many_runs = SETTINGS.days_per_run is not None and not trains
     define: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(
         partitions_def=DAYS,
         owners=[SETTINGS.owner],
         # One run for all days of a backfill; the executor keeps the days apart.
-        backfill_policy=dg.BackfillPolicy.single_run(),
+        backfill_policy=(
+            dg.BackfillPolicy.multi_run(SETTINGS.days_per_run or 1) if many_runs else dg.BackfillPolicy.single_run()
+        ),
         output_required=False,  # a day may have nothing to make: no mail landed, or too little to learn from
         **options,
     )
@@ -85,12 +89,13 @@ def daily_asset(**options: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefin
 
 
 def _tell_foreign_faults(function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
-    """Let a step that fails in somebody else's estimator fail with the sentence that says where."""
+    """Let a step that fails in somebody else's executor or estimator fail with the sentence that says where."""
 
     @wraps(function)
-    def body(*inputs: Any, **named_inputs: Any) -> Iterator[Any]:
+    def body(context: dg.AssetExecutionContext, *inputs: Any, **named_inputs: Any) -> Iterator[Any]:
+        check_one_day(context)
         try:
-            yield from function(*inputs, **named_inputs)
+            yield from function(context, *inputs, **named_inputs)
         except EstimatorError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
 
@@ -267,6 +272,7 @@ def _train_and_log(
 
 
 TRAINED_DAILY: dict[str, Any] = {
+    "trains": True,
     "group_name": "learning",
     "io_manager_key": "models",
     "ins": {"validated_mail": dg.AssetIn(dagster_type=MAIL)},
@@ -330,6 +336,7 @@ challengers = dg.AssetSpec(
 
 
 @daily_asset(
+    trains=True,
     group_name="learning",
     kinds={"mlflow"},
     pool=TRAINING_POOL,

@@ -3,13 +3,11 @@
 import dagster as dg
 
 from spam_assets.challengers import name_challengers
-from spam_assets.engine.tags import MAX_RETRIES_TAG, RETRY_STRATEGY_TAG
+from spam_assets.engine.tags import RETRIES_AFTER_A_CRASH
 from spam_assets.partitions import SETTINGS
 
 REASON_TAG = "spam_assets/reason"
 """On runs that a sensor or the schedule requested: why, in a sentence."""
-RETRIES_AFTER_A_CRASH = {MAX_RETRIES_TAG: "2", RETRY_STRATEGY_TAG: "ALL_STEPS"}
-"""Tags of runs that nobody watches: the executor goes on where the dead process was."""
 
 train_job = dg.define_asset_job(
     "train_job",

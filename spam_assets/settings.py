@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     challenger_minutes: float = Field(default=30, gt=0)
     trusted_types: str | None = None
     max_day_megabytes: int = Field(default=2048, ge=1)
+    days_per_run: int | None = Field(default=None, ge=1)
     previews: bool = True
     scores_csv: bool = False
     owner: str = "team:mail"

@@ -1,4 +1,4 @@
-"""Real MLflow servers on this machine, on SQLite or on a real PostgreSQL, open or with users and passwords."""
+"""Real MLflow servers on this machine, on SQLite or on another database, open or with users and passwords."""
 
 import os
 import subprocess
@@ -12,12 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
-from benchmarks import machine_servers
-from benchmarks.machine_servers import find_free_port as find_free_port
-from benchmarks.machine_servers import find_postgres_programs
+from spam_assets_tests.postgres_server import find_free_port
 
 ADMIN = ("admin", "admin-password-1234")
 USER = ("carol", "hunter2-hunter2-hunter2")
@@ -145,12 +142,3 @@ def _wait_until_up(server: "subprocess.Popen[bytes]", url: str, log: Path) -> No
         except requests.RequestException:
             time.sleep(0.2)
     raise AssertionError(f"mlflow server does not answer: {log.read_text()}")
-
-
-@contextmanager
-def serve_postgres() -> Iterator[str]:
-    """Run a PostgreSQL server in a folder of its own and yield the URI of its empty database, password included."""
-    if find_postgres_programs() is None:
-        pytest.skip("PostgreSQL is not installed here; Debian's package is `postgresql`")
-    with machine_servers.serve_postgres() as server:
-        yield server.uri()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import requests
 
-from spam_assets_tests.mlflow_servers import find_free_port
+from spam_assets_tests.postgres_server import find_free_port
 
 MOTO_PYTHON = "MOTO_PYTHON"
 """Names a Python that has `moto[server]`; else an environment is made, which takes a minute and a package index."""

@@ -17,7 +17,8 @@ from spam_assets.registry.registered_models import MODEL_NAME
 from spam_assets_tests.conftest import PROJECT, day_text, make_mail
 from spam_assets_tests.corpus import land_first_days
 from spam_assets_tests.homes import SLOW
-from spam_assets_tests.mlflow_servers import USER, MlflowServer, serve_mlflow, serve_postgres
+from spam_assets_tests.mlflow_servers import USER, MlflowServer, serve_mlflow
+from spam_assets_tests.postgres_server import serve_postgres
 
 pytestmark = SLOW
 LAST_DAY = "2002-08-07"

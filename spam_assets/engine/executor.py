@@ -29,6 +29,7 @@ from dagster._utils.interrupts import check_captured_interrupt, pop_captured_int
 from typing_extensions import override
 
 from spam_assets.engine.life import name_of_life, show_life
+from spam_assets.engine.many_machines import prepare_run, watching_for_cancel
 from spam_assets.engine.private_home import keep_home_private
 from spam_assets.engine.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
@@ -111,12 +112,14 @@ class DayByDayExecutor(dg.Executor):
             gc.freeze()
         gc.set_threshold(100_000, 50, 50)
         keep_home_private(SETTINGS)  # a run of plain `dagster dev` knows no command that did
-        with show_life(SETTINGS, name_of_life(plan_context.run_id)):
+        run, instance = plan_context.dagster_run, plan_context.instance
+        prepare_run(SETTINGS, instance, run)
+        with show_life(SETTINGS, name_of_life(run.run_id)), watching_for_cancel(SETTINGS, instance, run.run_id):
             try:
                 yield from self._execute_days(plan_context, execution_plan)
             except (KeyboardInterrupt, DagsterExecutionInterruptedError):
                 if COMMAND_TAG in plan_context.run_tags:  # a person did it; in a worker the machine may be going down
-                    plan_context.instance.report_run_canceling(plan_context.dagster_run, "The command was stopped.")
+                    instance.report_run_canceling(run, "The command was stopped.")
                 raise
 
     @staticmethod
@@ -225,11 +228,11 @@ def _wait(seconds: float) -> None:
 
 
 def is_told_to_stop(run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
-    """Return whether a run was interrupted, or called off in Dagster without its process having been reached."""
+    """Return whether a run was interrupted, or called off or given up in Dagster and its process was not reached."""
     if pop_captured_interrupt():
         return True
     now = instance.get_run_by_id(run.run_id)
-    if now is None or now.status == dg.DagsterRunStatus.CANCELED:
+    if now is None or now.is_finished:
         return True
     if now.status != dg.DagsterRunStatus.CANCELING:
         return False

@@ -29,8 +29,11 @@ __all__ = [
     "IMPLICIT_ASSET_JOB_NAME",
     "MAX_RETRIES_TAG",
     "PARTITION_NAME_TAG",
+    "PERSONS_RUN_TAG",
     "PRIORITY_TAG",
     "REPOSITORY_LABEL_TAG",
+    "RETRIES_AFTER_A_CRASH",
+    "RETRIES_OF_A_PERSONS_RUN",
     "RETRY_NUMBER_TAG",
     "RETRY_STRATEGY_TAG",
     "TRANSIENT_FAULT_TAG",
@@ -45,6 +48,12 @@ TRANSIENT_FAULT_TAG = "spam_assets/transient_fault"
 """Ours, on runs of which a fault that passes by itself has failed days: "true"."""
 DAYS_TO_REPEAT_TAG = "spam_assets/days_to_repeat"
 """Which days those are, with commas between them."""
+
+RETRIES_AFTER_A_CRASH = {MAX_RETRIES_TAG: "2", RETRY_STRATEGY_TAG: "ALL_STEPS"}
+"""On runs that nobody watches: the executor goes on where the dead process was."""
+PERSONS_RUN_TAG = "spam_assets/run_of_a_person"
+RETRIES_OF_A_PERSONS_RUN = {**RETRIES_AFTER_A_CRASH, PERSONS_RUN_TAG: "true"}
+"""On a person's runs where several machines share the storage: the person does not see which worker died."""
 
 
 def tag_days(first: str, last: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ import dagster as dg
 from typing_extensions import override
 from upath import UPath
 
+from spam_assets.engine.one_day import check_one_day
 from spam_assets.engine.transient_faults import retrying_storage
 from spam_assets.files import Content, MeasuredContent, replace_file
 from spam_assets.learning.code_versions import OtherVersionError
@@ -152,6 +153,7 @@ class DailyFileIOManager(dg.UPathIOManager):
 
     @override
     def load_input(self, context: dg.InputContext) -> Any:
+        check_one_day(context)
         with retrying_storage(context):
             return super().load_input(context)
 

@@ -12,6 +12,7 @@ import dagster as dg
 from spam_assets.engine.tags import (
     DAYS_TO_REPEAT_TAG,
     MAX_RETRIES_TAG,
+    PERSONS_RUN_TAG,
     TRANSIENT_FAULT_TAG,
     WILL_RETRY_TAG,
     list_days_of_run,
@@ -49,7 +50,8 @@ def find_repeats(instance: dg.DagsterInstance, now_seconds: float) -> Iterator[d
     for record in reversed(failed):
         run = record.dagster_run
         repeats = int(run.tags.get(REPEAT_TAG, 0))
-        if MAX_RETRIES_TAG not in run.tags or run.tags.get(WILL_RETRY_TAG) == "true" or repeats >= len(PAUSE_SECONDS):
+        is_of_a_person = MAX_RETRIES_TAG not in run.tags or PERSONS_RUN_TAG in run.tags
+        if is_of_a_person or run.tags.get(WILL_RETRY_TAG) == "true" or repeats >= len(PAUSE_SECONDS):
             continue
         if now_seconds - (record.end_time or now_seconds) < PAUSE_SECONDS[repeats]:
             continue

@@ -132,7 +132,7 @@ def request_days(plan: "WatchPlan", cursor: str) -> Iterator[dg.RunRequest]:
 
     digests = {requested.day: requested.digest for requested in plan.requested}
     landed = [day for day, entry in plan.index.items() if entry.state is not DayState.DELETED]
-    for first, last in group_days(list(digests), landed, DAYS_PER_RUN):
+    for first, last in group_days(list(digests), landed, SETTINGS.days_per_run or DAYS_PER_RUN):
         days = [day for day in digests if first <= day <= last]
         key = hashlib.sha256("".join([cursor, *days, *(digests[day] for day in days)]).encode()).hexdigest()
         tags = {REASON_TAG: f"new or changed mail of {say_days(days)}"}

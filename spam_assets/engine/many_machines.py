@@ -1,0 +1,87 @@
+"""Runs on workers of several machines that share Dagster's storage in PostgreSQL: which may start, how one is canceled.
+
+With the storage of the home folder all of it does nothing.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import dagster as dg
+
+from spam_assets.engine.locks import TRAINING_POOL
+from spam_assets.engine.tags import COMMAND_TAG, MAX_RETRIES_TAG, RETRIES_OF_A_PERSONS_RUN
+from spam_assets.settings import Settings
+from spam_assets.shared.agreement import check_agreement, join_others
+from spam_assets.shared.place import choose_dagster_home, find_place
+
+POOL_NOTE = f"pool-{TRAINING_POOL}"
+SECONDS_BETWEEN_LOOKS = 5.0
+LOOKS_BEFORE_AN_INTERRUPT = 2
+"""A launcher that reaches the process itself comes first."""
+
+
+def join(settings: Settings) -> None:
+    """Let this process, which loads the project, be one of those that share the storage."""
+    place = find_place(settings)
+    if not place.is_shared:
+        return
+    join_others(settings)
+    if place.read_note(POOL_NOTE) is None:
+        # Dagster gives a pool its default limit too late: in its first look at the queue all runs of the pool start.
+        with dg.DagsterInstance.from_config(str(choose_dagster_home(settings)[0])) as instance:
+            storage = instance.event_log_storage
+            if TRAINING_POOL not in storage.get_concurrency_keys():
+                storage.initialize_concurrency_limit_to_default(TRAINING_POOL)
+        place.write_note(POOL_NOTE, "has a limit")
+
+
+def prepare_run(settings: Settings, instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """See that a run may start in this process, and let it be started again when its worker dies.
+
+    Raises:
+        dg.Failure: this process does not share what the run is kept in.
+        DisagreementError: it has other settings or versions than another one.
+    """
+    if not find_place(settings).is_shared:
+        if type(instance.run_storage).__module__.startswith("dagster_postgres"):
+            raise dg.Failure(
+                f"the run is kept in PostgreSQL, and {choose_dagster_home(settings)[0] / 'dagster.yaml'}, which this "
+                "process reads, names another storage; set DAGSTER_HOME to a folder with the same dagster.yaml on "
+                "every machine"
+            )
+        return
+    check_agreement(settings)
+    if MAX_RETRIES_TAG not in run.tags and COMMAND_TAG not in run.tags:
+        instance.add_run_tags(run.run_id, RETRIES_OF_A_PERSONS_RUN)
+
+
+@contextmanager
+def watching_for_cancel(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+    """Interrupt the block when the run is canceled or given up for dead: another machine cannot send a signal."""
+    is_main = threading.current_thread() is threading.main_thread()  # signals come there only
+    if not find_place(settings).is_shared or not is_main:
+        yield
+        return
+    is_over = threading.Event()
+    main_thread = threading.get_ident()
+
+    def watch() -> None:
+        looks = 0
+        while not is_over.wait(SECONDS_BETWEEN_LOOKS):
+            with suppress(Exception):  # the database is away; the next look may find it
+                run = instance.get_run_by_id(run_id)
+                is_over_elsewhere = run is not None and (run.is_finished or run.status == dg.DagsterRunStatus.CANCELING)
+                looks += is_over_elsewhere
+            if looks == LOOKS_BEFORE_AN_INTERRUPT and not is_over.is_set():
+                signal.pthread_kill(main_thread, signal.SIGINT)
+                return
+
+    watcher = threading.Thread(target=watch, name=f"watches {run_id}", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()

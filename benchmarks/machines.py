@@ -45,6 +45,16 @@ class SharedServers:
     mlflow_url: str
     processes: tuple[psutil.Process, ...]
 
+    def settings_for(self, number: int) -> dict[str, str]:
+        """Return what machines are told of these servers; each instance of Dagster has a storage of its own."""
+        return {
+            **CREDENTIALS,
+            "AWS_ENDPOINT_URL": self.s3_url,
+            "MLFLOW_TRACKING_URI": self.mlflow_url,
+            "SPAM_ASSETS_LANDING": "s3://mail/landing",
+            "SPAM_ASSETS_STORAGE": f"s3://mail/storage-{number}",
+        }
+
     @property
     def cpu_seconds(self) -> float:
         """Of all servers since they started."""
@@ -69,15 +79,19 @@ class Machines:
     """Machines of one Dagster instance and one storage.
 
     Attributes:
-        servers: What they share with all others.
-        number: Of this instance, from 0 on; it has a database, a place in the bucket and two of Redis's databases.
-        folder: Where the homes are.
+        python: Has this project and what it needs beyond one machine.
+        postgres: Has a database for them.
+        redis_url: Of a server; they have two of its databases.
+        number: Of this instance, from 0 on.
+        folder: Where the homes are; new.
         settings: What every machine is told in its environment.
         workers: The most workers that run at once.
         running: The workers that have been started, by name.
     """
 
-    servers: SharedServers
+    python: Path
+    postgres: PostgresServer
+    redis_url: str
     number: int
     folder: Path
     settings: Mapping[str, str]
@@ -88,7 +102,7 @@ class Machines:
 
     def __enter__(self) -> "Machines":
         self.folder.mkdir()
-        self._database = self.servers.postgres.create_database(f"dagster_{self.number}")
+        self._database = self.postgres.create_database(f"dagster_{self.number}")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -105,13 +119,8 @@ class Machines:
         environment = {
             **build_environment(home, self.settings["SPAM_ASSETS_START_DATE"], self.settings["SPAM_ASSETS_END_DATE"]),
             **self.settings,
-            **CREDENTIALS,
-            "AWS_ENDPOINT_URL": self.servers.s3_url,
-            "MLFLOW_TRACKING_URI": self.servers.mlflow_url,
-            "SPAM_ASSETS_LANDING": "s3://mail/landing",
-            "SPAM_ASSETS_STORAGE": f"s3://mail/storage-{self.number}",
             "POSTGRES_URL": self._database,
-            "PATH": f"{self.servers.python.parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{self.python.parent}{os.pathsep}{os.environ['PATH']}",
         }
         (home / "dagster").mkdir(parents=True, exist_ok=True)
         celery = self._configure_celery()
@@ -123,14 +132,14 @@ class Machines:
         """Run the UI, the daemon and the code server until the end."""
         environment = self.prepare_machine("dagster")
         module = ["-m", "spam_assets.definitions"]
-        return self._stack.enter_context(serve_dagster(module, environment, self.folder, self.servers.python))
+        return self._stack.enter_context(serve_dagster(module, environment, self.folder, self.python))
 
     def start_worker(self, name: str) -> None:
         """Run a Celery worker, which takes one run at a time, until the end or until it is killed."""
         environment = self.prepare_machine(name)
         log = self.folder / f"{name}.log"
         command = [
-            str(self.servers.python.parent / "dagster-celery"), "worker", "start", "-A", "dagster_celery.app", "-y",
+            str(self.python.parent / "dagster-celery"), "worker", "start", "-A", "dagster_celery.app", "-y",
             str(self.folder / name / "worker.yaml"), "-q", QUEUE, "-n", name, "--", "--concurrency", "1",
         ]  # fmt: skip
         process = run_process(command, log, environment, lambda: log.exists() and " ready." in log.read_text())
@@ -145,8 +154,8 @@ class Machines:
 
     def _configure_celery(self) -> dict[str, object]:
         return {
-            "broker": f"{self.servers.redis_url}/{2 * self.number}",
-            "backend": f"{self.servers.redis_url}/{2 * self.number + 1}",  # keeps what became of a task
+            "broker": f"{self.redis_url}/{2 * self.number}",
+            "backend": f"{self.redis_url}/{2 * self.number + 1}",  # keeps what became of a task
             "config_source": {
                 "task_track_started": True,
                 "worker_disable_prefetch": True,  # a task that nobody works on yet waits where others find it

@@ -212,7 +212,7 @@ class Races:
 def start_racer(machines: Machines, name: str) -> Iterator["subprocess.Popen[str]"]:
     """Start a machine that registers what it is told, see `benchmarks.registry_race`."""
     environment = machines.prepare_machine(name)
-    command = [str(machines.servers.python), "-W", "ignore", "-m", "benchmarks.registry_race"]
+    command = [str(machines.python), "-W", "ignore", "-m", "benchmarks.registry_race"]
     with (machines.folder / f"{name}.log").open("w") as log:
         racer = subprocess.Popen(
             command, cwd=machines.folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
@@ -242,8 +242,9 @@ def race_registrations(machines: Machines, days: Sequence[str], races: int) -> R
     from spam_assets.registry.registered_models import ModelRegistry
     from spam_assets.settings import Settings
 
-    client = MlflowClient(machines.servers.mlflow_url)
-    settings = Settings(home=machines.folder / "judge", mlflow_tracking_uri=SecretStr(machines.servers.mlflow_url))
+    url = machines.settings["MLFLOW_TRACKING_URI"]
+    client = MlflowClient(url)
+    settings = Settings(home=machines.folder / "judge", mlflow_tracking_uri=SecretStr(url))
     chance = random.Random(SEED)
     moved_back = failed = newer_serves = 0
     with ExitStack() as stack:
@@ -273,7 +274,7 @@ def list_champions(registry: Any) -> list[str]:
 # --- the benchmark ----------------------------------------------------------------------------------------------
 
 
-def settings_of(partitions: Sequence[str]) -> dict[str, str]:
+def tell_days(partitions: Sequence[str]) -> dict[str, str]:
     """Return what all machines are told: the days, and how many of them a run of mail covers."""
     return {
         "SPAM_ASSETS_START_DATE": partitions[0],
@@ -293,7 +294,9 @@ def compare_machines(landing: str | None, count: int | None, races: int, environ
     with serve_all(pythons, scratch, home / "landing") as servers:
 
         def machines(number: int, workers: int) -> Machines:
-            return Machines(servers, number, scratch / f"machines-{number}", settings_of(partitions), workers)
+            settings = {**tell_days(partitions), **servers.settings_for(number)}
+            folder = scratch / f"machines-{number}"
+            return Machines(servers.python, servers.postgres, servers.redis_url, number, folder, settings, workers)
 
         with machines(0, 1) as alone:
             dev = start_all(alone)

@@ -307,7 +307,7 @@ def compare_machines(landing: str | None, count: int | None, races: int, environ
             servers_before, workers_before = servers.cpu_seconds, both.worker_cpu_seconds
             with_two = run_backfill(dev, partitions, MAIL_JOB)
             print_backfill("mail, 2 workers", with_two)
-            training = run_backfill(dev, partitions, TRAINING_JOB)
+            training = run_backfill(dev, days, TRAINING_JOB)  # it needs mail, on every day
             print_backfill("training", training)
             worker_cpu, server_cpu = both.worker_cpu_seconds - workers_before, servers.cpu_seconds - servers_before
             made = read_versions(servers.python, both.prepare_machine("reader"), scratch)

@@ -15,8 +15,8 @@ launch of a run to the end of the last. The servers share the processors with th
 features and its model have the data versions of the one machine, and that model is registered. CPU seconds a day are
 those of the workers and their runs, beside those of the one machine's command; what the servers took is told apart.
 
-**A killed worker**: with two workers at `mail_job`, one is killed with -9 in the middle of a run. The time until the
-retry of that run works on a day.
+**A killed worker**: with two workers at `mail_job`, a run each, one is killed with -9 in the middle of its run, and another
+one started in its place, as a supervisor does. The time until the retry of that run works on a day.
 
 **Two registrations at once**: two machines take models of two days through the gate at the same moment, again and
 again. The champion must never move to a model of an older day.
@@ -163,7 +163,11 @@ def read_engine_events(dev: DagsterDev, run_id: str, label: str) -> list[tuple[f
 
 
 def measure_recovery(machines: Machines, dev: DagsterDev, partitions: Sequence[str]) -> tuple[float, Backfill]:
-    """Kill one of the workers on its second day; return the seconds until its run goes on, and the whole backfill."""
+    """Kill one of the workers on its second day and start another; return the seconds until its run goes on.
+
+    Returns:
+        The seconds, and the whole backfill.
+    """
     victim = sorted(machines.running)[0]
     launched = time.time()
     backfill_id = launch_backfill(dev, partitions, MAIL_JOB)
@@ -178,6 +182,7 @@ def measure_recovery(machines: Machines, dev: DagsterDev, partitions: Sequence[s
 
     lost = wait_for("a run in the hands of a worker", find_run_in_hand)
     killed = machines.kill_worker(victim)
+    machines.start_worker(f"{victim}-again")
 
     def find_retry() -> float | None:
         for run_id in list_runs(dev, "dagster/parent_run_id", lost):
@@ -274,12 +279,12 @@ def list_champions(registry: Any) -> list[str]:
 # --- the benchmark ----------------------------------------------------------------------------------------------
 
 
-def tell_days(partitions: Sequence[str]) -> dict[str, str]:
-    """Return what all machines are told: the days, and how many of them a run of mail covers."""
+def tell_days(partitions: Sequence[str], runs: int) -> dict[str, str]:
+    """Return what all machines are told: the days, and how many of them a run of mail covers, to make so many runs."""
     return {
         "SPAM_ASSETS_START_DATE": partitions[0],
         "SPAM_ASSETS_END_DATE": partitions[-1],
-        "SPAM_ASSETS_DAYS_PER_RUN": str(-(-len(partitions) // (2 * RUNS_A_WORKER))),
+        "SPAM_ASSETS_DAYS_PER_RUN": str(-(-len(partitions) // runs)),
     }
 
 
@@ -293,8 +298,8 @@ def compare_machines(landing: str | None, count: int | None, races: int, environ
     print(f"one machine        {one.wall_seconds:7.1f} s, {one.cpu_seconds:.1f} CPU s for {len(days)} days", flush=True)
     with serve_all(pythons, scratch, home / "landing") as servers:
 
-        def machines(number: int, workers: int) -> Machines:
-            settings = {**tell_days(partitions), **servers.settings_for(number)}
+        def machines(number: int, workers: int, runs: int = 2 * RUNS_A_WORKER) -> Machines:
+            settings = {**tell_days(partitions, runs), **servers.settings_for(number)}
             folder = scratch / f"machines-{number}"
             return Machines(servers.python, servers.postgres, servers.redis_url, number, folder, settings, workers)
 
@@ -314,7 +319,7 @@ def compare_machines(landing: str | None, count: int | None, races: int, environ
         wrong = find_wrong_days(made, one.versions, days, COMPARED)
         print_wrong(wrong, len(days))
         print(f"CPU                {worker_cpu:7.1f} s of workers, {server_cpu:.1f} s of servers", flush=True)
-        with machines(2, 2) as killed:
+        with machines(2, 2, runs=2) as killed:
             recovery, after_kill = measure_recovery(killed, start_all(killed), partitions)
             print_backfill("a killed worker", after_kill)
             made_again = read_versions(servers.python, killed.prepare_machine("reader"), scratch)

@@ -88,7 +88,8 @@ def test_labelled_and_unlabelled_mail_have_jobs_of_their_own() -> None:
 def test_definitions_load_in_a_fresh_process_without_a_warning_or_heavy_imports() -> None:
     done = run_python(
         "import sys; from spam_assets.definitions import defs; defs.resolve_asset_graph()\n"
-        "print(sorted({'sklearn', 'matplotlib', 'numba', 'pandera', 'apprise'} & set(sys.modules)))",
+        "print(sorted({'sklearn', 'matplotlib', 'numba', 'pandera', 'apprise', 'dagster_postgres', 'dagster_celery', "
+        "'psycopg2', 'spam_assets.shared.postgres'} & set(sys.modules)))",
         SPAM_ASSETS_ALERT_URLS="jsons://alerts.example.com",
     )
     assert done.returncode == 0, done.stderr

@@ -4,7 +4,7 @@ from dagster_celery.launcher import CeleryRunLauncher
 from typing_extensions import override
 
 
-class CancelingCeleryRunLauncher(CeleryRunLauncher):  # type: ignore[misc]
+class CancelingCeleryRunLauncher(CeleryRunLauncher):  # type: ignore[misc, unused-ignore]
     """dagster-celery's launcher, whose runs are canceled and not failed when a person cancels them.
 
     dagster-celery revokes the task and notes nothing: its worker, if the signal reaches it, takes that for a machine

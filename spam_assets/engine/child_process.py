@@ -1,12 +1,15 @@
 """Somebody else's work in a process of its own, which may take too long or die without harm to this one."""
 
 import importlib
+import multiprocessing
+import multiprocessing.process
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
+from contextlib import contextmanager
 from typing import Any, ParamSpec, TypeVar, cast
 
 P = ParamSpec("P")
@@ -38,21 +41,42 @@ def run_in_child(limit_seconds: float, function: Callable[P, T], *inputs: P.args
     from loky import get_reusable_executor
     from loky.process_executor import BrokenProcessPool
 
-    executor = get_reusable_executor(1, timeout=IDLE_SECONDS, initializer=_get_ready, initargs=(os.getpid(),))
-    is_over = False
-    try:
-        executor.submit(importlib.import_module, function.__module__).result()
-        work = executor.submit(function, *inputs, **named_inputs)
-        is_over = bool(wait([work], limit_seconds).done)
-        result: T | None = work.result() if is_over else None
-    except BrokenProcessPool as error:
-        raise ChildDiedError from error
-    finally:
-        if not is_over:
-            executor.shutdown(wait=True, kill_workers=True)
+    with _being_allowed_children():
+        executor = get_reusable_executor(1, timeout=IDLE_SECONDS, initializer=_get_ready, initargs=(os.getpid(),))
+        is_over = False
+        try:
+            executor.submit(importlib.import_module, function.__module__).result()
+            work = executor.submit(function, *inputs, **named_inputs)
+            is_over = bool(wait([work], limit_seconds).done)
+            result: T | None = work.result() if is_over else None
+        except BrokenProcessPool as error:
+            raise ChildDiedError from error
+        finally:
+            if not is_over:
+                executor.shutdown(wait=True, kill_workers=True)
     if not is_over:
         raise ChildTookTooLongError
     return cast("T", result)
+
+
+@contextmanager
+def _being_allowed_children() -> Iterator[None]:
+    """Let this process start others though it is a daemon, as a worker of Celery's pool is.
+
+    multiprocessing forbids it because a daemon that is killed leaves its children behind; `_get_ready` ends them. Where
+    the daemon ends in order, it ends its children if they are daemons as well, and else waits for them.
+    """
+    is_daemon = multiprocessing.current_process().daemon
+    _be_daemon(multiprocessing.current_process(), is_daemon=False)
+    try:
+        yield
+    finally:
+        for process in (multiprocessing.current_process(), *multiprocessing.active_children()):
+            _be_daemon(process, is_daemon=is_daemon)
+
+
+def _be_daemon(process: multiprocessing.process.BaseProcess, *, is_daemon: bool) -> None:
+    process._config["daemon"] = is_daemon  # type: ignore[attr-defined]  # noqa: SLF001 - fixed by its start otherwise
 
 
 def _get_ready(parent_id: int) -> None:

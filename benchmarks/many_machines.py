@@ -15,8 +15,8 @@ launch of a run to the end of the last. The servers share the processors with th
 features and its model have the data versions of the one machine, and that model is registered. CPU seconds a day are
 those of the workers and their runs, beside those of the one machine's command; what the servers took is told apart.
 
-**A killed worker**: with two workers at `mail_job`, a run each, one is killed with -9 in the middle of its run, and another
-one started in its place, as a supervisor does. The time until the retry of that run works on a day.
+**A killed worker**: with two workers at `mail_job`, a run each, one is killed with -9 in the middle of its run, and
+another one started in its place, as a supervisor does. The time until the retry of that run works on a day.
 
 **Two registrations at once**: two machines take models of two days through the gate at the same moment, again and
 again. The champion must never move to a model of an older day.

@@ -204,7 +204,9 @@ class DagsterDev:
 
 
 @contextmanager
-def serve_dagster(module: Sequence[str], environment: Mapping[str, str], folder: Path) -> Iterator[DagsterDev]:
+def serve_dagster(
+    module: Sequence[str], environment: Mapping[str, str], folder: Path, python: str | Path = sys.executable
+) -> Iterator[DagsterDev]:
     """Run `dagster dev` in a folder; on leaving, it and everything it started have ended."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -212,7 +214,7 @@ def serve_dagster(module: Sequence[str], environment: Mapping[str, str], folder:
     log_path = folder / f"dagster-{port}.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", *module, "-h", "127.0.0.1", "-p", str(port)],
+            [python, "-m", "dagster", "dev", *module, "-h", "127.0.0.1", "-p", str(port)],
             cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     root = psutil.Process(process.pid)
@@ -278,22 +280,31 @@ class Backfill:
         return self.wall_seconds - self.daemon_wait_seconds
 
 
-def run_backfill(dev: DagsterDev, days: Sequence[str]) -> Backfill:
-    """Launch a backfill of all assets as the UI does, wait until it is reported finished, and say what it took."""
-    parameters = {
-        "tags": [],
-        "assetSelection": [{"path": [asset]} for asset in ASSETS],
-        "partitionNames": list(days),
-        "fromFailure": False,
-        "runConfigData": {},
-    }
-    launched = time.time()
+def launch_backfill(dev: DagsterDev, days: Sequence[str], job: str | None = None) -> str:
+    """Launch a backfill of all assets, or of a job, as the UI does, and return its id."""
+    parameters = {"tags": [], "partitionNames": list(days), "fromFailure": False, "runConfigData": {}}
+    if job is None:
+        parameters["assetSelection"] = [{"path": [asset]} for asset in ASSETS]
+    else:
+        repository = {"repositoryLocationName": "spam_assets.definitions", "repositoryName": "__repository__"}
+        parameters["selector"] = {"partitionSetName": f"{job}_partition_set", "repositorySelector": repository}
     answer = dev.ask(LAUNCH, backfillParams=parameters)
     if "backfillId" not in answer:
         raise SystemExit(f"the backfill was refused: {answer}")
-    deadline = launched + 300 + 60 * len(days)
+    return str(answer["backfillId"])
+
+
+def run_backfill(dev: DagsterDev, days: Sequence[str], job: str | None = None) -> Backfill:
+    """Launch a backfill as the UI does, wait until it is reported finished, and say what it took."""
+    launched = time.time()
+    return follow_backfill(dev, launch_backfill(dev, days, job), launched, len(days))
+
+
+def follow_backfill(dev: DagsterDev, backfill_id: str, launched: float, days: int) -> Backfill:
+    """Wait until a backfill that was launched at a time is reported finished, and say what it took."""
+    deadline = launched + 300 + 60 * days
     while True:
-        backfill = dev.ask(STATUS, id=answer["backfillId"])
+        backfill = dev.ask(STATUS, id=backfill_id)
         if backfill["status"] not in ("REQUESTED", "CANCELING", "FAILING"):
             break
         if time.time() > deadline:
@@ -302,7 +313,7 @@ def run_backfill(dev: DagsterDev, days: Sequence[str]) -> Backfill:
     ended = time.time()
     if backfill["error"]:
         print(f"the backfill says: {backfill['error']['message'].strip().splitlines()[0]}")
-    tags = [{"key": "dagster/backfill", "value": answer["backfillId"]}]
+    tags = [{"key": "dagster/backfill", "value": backfill_id}]
     runs = dev.ask(RUNS, filter={"tags": tags})["results"]
     spans = sorted((run["stats"]["launchTime"] or ended, run["stats"]["endTime"] or ended) for run in runs)
     if not spans:

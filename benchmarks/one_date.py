@@ -145,7 +145,7 @@ class PlainPipeline:
 
         from spam_assets.learning.model_files import dump_model
         from spam_assets.registry.logged_model import (
-            LOADER_MODULE,
+            CARRIED_LOADER,
             build_signature,
             copy_serving_code,
             list_requirements,
@@ -186,9 +186,9 @@ class PlainPipeline:
             path.write_bytes(dump_model(model))
             logged = mlflow.pyfunc.log_model(
                 name="model",
-                loader_module=LOADER_MODULE,
+                loader_module=CARRIED_LOADER,
                 data_path=str(path),
-                code_paths=[str(copy_serving_code(Path(folder)))],
+                code_paths=copy_serving_code(Path(folder)),
                 pip_requirements=list_requirements(),
                 signature=build_signature(),
             )

@@ -10,9 +10,8 @@ from spam_assets_tests.conftest import LandDays, day_text
 from spam_assets_tests.pipeline import failure_text, run_days
 
 SENTENCE = (
-    f"this step was given 3 days at once, {day_text(0)} to {day_text(2)}, "
-    "by the executor `execute_in_process_executor`; "
-    "an executor that ships steps to other processes gives them all days of a run, and only `day_by_day`"
+    f"this step was given 3 days at once, {day_text(0)} to {day_text(2)}, by the executor `execute_in_process_executor`"
+    "; an executor that ships steps to other processes gives them all days of a run, and only `day_by_day`"
 )
 
 

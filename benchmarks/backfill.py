@@ -42,13 +42,13 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.one_date import (
-    MODEL_NAME,
     PREPARE_COMMAND,
     build_environment,
     build_plain_command,
     land_mail,
     measure_process,
 )
+from benchmarks.plain_mlflow import MODEL_NAME
 
 ASSETS = ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model")
 DEFAULTS_DAYS = 4

@@ -39,7 +39,6 @@ from benchmarks.one_date import (
     land_mail,
     store_history,
 )
-from benchmarks.plain_mlflow import MODEL_NAME
 from benchmarks.prefect_server import PREFECT_PYTHON, TUNED_POLLING, PrefectServer, serve_prefect
 from benchmarks.process_trees import TreeMeter, run_command, told_when_stopped
 
@@ -57,6 +56,20 @@ pipeline.load_history(Path(home) / "storage", first)
 print(time.time())
 for day in (first, *days):
     pipeline.run_day(day)
+"""
+READ_SCRIPT = """
+import json, sys
+from pathlib import Path
+import mlflow
+from spam_assets.io_managers.fingerprints import fingerprint_model
+from spam_assets.learning.model_files import load_model
+mlflow.set_tracking_uri(sys.argv[1])
+client, found = mlflow.MlflowClient(), {}
+for one in client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000):
+    folder = client.get_model_version_download_uri(MODEL_NAME, one.version)
+    path = mlflow.artifacts.download_artifacts(f"{folder}/data/model.npz")
+    found[one.tags["training_date"]] = fingerprint_model(load_model(Path(path).read_bytes()))
+print(json.dumps(found))
 """
 LAUNCH_RUN = """
 mutation LaunchRun($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
@@ -151,23 +164,11 @@ def prepare_bench(folder: Path, landing: str | None, dates: int, prefect: Path) 
 
 
 def read_models(bench: Bench) -> dict[str, str]:
-    """Return a digest of the weights of each date's model, as MLflow keeps it."""
-    from mlflow import MlflowClient
-    from mlflow.artifacts import download_artifacts
-
-    from spam_assets.io_managers.fingerprints import fingerprint_model
-    from spam_assets.learning.model_files import load_model
-
-    client = MlflowClient(bench.tracking_uri)
-    found = {}
-    for one in client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000):
-        day = one.tags["training_date"]
-        if day in bench.days:
-            folder = client.get_model_version_download_uri(MODEL_NAME, one.version)
-            found[day] = fingerprint_model(
-                load_model(Path(download_artifacts(f"{folder}/data/model.npz")).read_bytes())
-            )
-    return found
+    """Return a digest of the model of each date, as MLflow keeps it."""
+    # In a process of its own, as whoever has once opened the database keeps it open when the home is put back.
+    command = [sys.executable, "-W", "ignore", "-c", READ_SCRIPT, bench.tracking_uri]
+    models: dict[str, str] = json.loads(run_command(command, bench.environment, bench.folder).splitlines()[-1])
+    return {day: digest for day, digest in models.items() if day in bench.days}
 
 
 # --- the ways: each yields, when all that serves it is up, what runs the dates and returns when they started -------

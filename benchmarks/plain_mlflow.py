@@ -68,11 +68,11 @@ class PlainMlflow:
         import mlflow
         from mlflow.entities import Metric, Param, RunTag
 
-        from spam_assets.learning.model_files import dump_model
         from spam_assets.registry.logged_model import (
             LOADER_MODULE,
             build_signature,
             copy_serving_code,
+            dump_logged_model,
             list_requirements,
         )
 
@@ -108,7 +108,7 @@ class PlainMlflow:
         ):
             warnings.filterwarnings("ignore", message=".*An input example was not provided")
             path = Path(folder) / "model.npz"
-            path.write_bytes(dump_model(model))
+            path.write_bytes(dump_logged_model(model))
             logged = mlflow.pyfunc.log_model(
                 name="model",
                 loader_module=LOADER_MODULE,

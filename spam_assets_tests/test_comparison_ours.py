@@ -1,7 +1,7 @@
 """Our side of docs/comparison.md: days with a bad one among them, a kill, a file that changes afterwards.
 
-Twelve days, for what costs little; thirty go through the daemon in test_backfills_live.py. The page names the tests of what
-is not shown here.
+Twelve days, to cost little; thirty go through the daemon in test_backfills_live.py. The page names the tests of what is
+not shown here.
 """
 
 import json

@@ -87,6 +87,11 @@ mutation LaunchPartitionBackfill($backfillParams: LaunchBackfillParams!) {
   }
 }
 """
+LAUNCH_RUN = """
+mutation LaunchRun($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message }
+} }
+"""
 STATUS = """
 query Status($id: String!) { partitionBackfillOrError(backfillId: $id) {
   ... on PartitionBackfill { status error { message } }
@@ -278,22 +283,32 @@ class Backfill:
         return self.wall_seconds - self.daemon_wait_seconds
 
 
-def run_backfill(dev: DagsterDev, days: Sequence[str]) -> Backfill:
-    """Launch a backfill of all assets as the UI does, wait until it is reported finished, and say what it took."""
+def launch_backfill(dev: DagsterDev, days: Sequence[str], assets: Sequence[str] = ASSETS) -> str:
+    """Launch a backfill as the UI does and return its id.
+
+    Raises:
+        SystemExit: it was refused.
+    """
     parameters = {
         "tags": [],
-        "assetSelection": [{"path": [asset]} for asset in ASSETS],
+        "assetSelection": [{"path": [asset]} for asset in assets],
         "partitionNames": list(days),
         "fromFailure": False,
         "runConfigData": {},
     }
-    launched = time.time()
     answer = dev.ask(LAUNCH, backfillParams=parameters)
     if "backfillId" not in answer:
         raise SystemExit(f"the backfill was refused: {answer}")
+    return str(answer["backfillId"])
+
+
+def run_backfill(dev: DagsterDev, days: Sequence[str]) -> Backfill:
+    """Launch a backfill of all assets as the UI does, wait until it is reported finished, and say what it took."""
+    launched = time.time()
+    backfill_id = launch_backfill(dev, days)
     deadline = launched + 300 + 60 * len(days)
     while True:
-        backfill = dev.ask(STATUS, id=answer["backfillId"])
+        backfill = dev.ask(STATUS, id=backfill_id)
         if backfill["status"] not in ("REQUESTED", "CANCELING", "FAILING"):
             break
         if time.time() > deadline:
@@ -302,7 +317,7 @@ def run_backfill(dev: DagsterDev, days: Sequence[str]) -> Backfill:
     ended = time.time()
     if backfill["error"]:
         print(f"the backfill says: {backfill['error']['message'].strip().splitlines()[0]}")
-    tags = [{"key": "dagster/backfill", "value": answer["backfillId"]}]
+    tags = [{"key": "dagster/backfill", "value": backfill_id}]
     runs = dev.ask(RUNS, filter={"tags": tags})["results"]
     spans = sorted((run["stats"]["launchTime"] or ended, run["stats"]["endTime"] or ended) for run in runs)
     if not spans:

@@ -1,6 +1,6 @@
 """The same dates, data and training through a plain script, this project and Prefect: six ways to one model.
 
-    python -m benchmarks.orchestrators [--dates N ...] [--landing DIR] [--json FILE]
+    python -m benchmarks.orchestrators [--dates N ...] [--ways TEXT] [--landing DIR] [--json FILE]
 
 - **plain script**: the functions and calls of MLflow, see `benchmarks.one_date`, without an orchestrator.
 - **spam-assets, in process**: `spam-assets run` for one date, `spam-assets backfill` for more.
@@ -32,7 +32,16 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.backfill import ASSETS, LAUNCH, RUNS, STATUS, DagsterDev, list_partitions, serve_dagster
+from benchmarks.backfill import (
+    ASSETS,
+    LAUNCH_RUN,
+    RUNS,
+    STATUS,
+    DagsterDev,
+    launch_backfill,
+    list_partitions,
+    serve_dagster,
+)
 from benchmarks.one_date import (
     PREPARE_COMMAND,
     build_environment,
@@ -70,11 +79,6 @@ for one in client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10
     path = mlflow.artifacts.download_artifacts(f"{folder}/data/model.npz")
     found[one.tags["training_date"]] = fingerprint_model(load_model(Path(path).read_bytes()))
 print(json.dumps(found))
-"""
-LAUNCH_RUN = """
-mutation LaunchRun($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message }
-} }
 """
 RUN_STATUS = """
 query RunStatus($id: ID!) { runOrError(runId: $id) { ... on Run { status startTime } } }
@@ -222,12 +226,12 @@ def use_daemon(*, is_tuned: bool) -> Way:
                 file.write(TUNED_INSTANCE)
         with serve_dagster(["-m", "spam_assets.definitions"], bench.environment, bench.folder) as dev:
             is_one = len(bench.days) == 1
-            yield lambda: launch_run(dev, bench.days[0]) if is_one else launch_backfill(dev, bench.days)
+            yield lambda: run_date(dev, bench.days[0]) if is_one else run_range(dev, bench.days)
 
     return use
 
 
-def launch_run(dev: DagsterDev, day: str) -> float:
+def run_date(dev: DagsterDev, day: str) -> float:
     """Materialize one date as the UI does, wait for the end, and return when it started.
 
     Raises:
@@ -256,16 +260,9 @@ def launch_run(dev: DagsterDev, day: str) -> float:
     return float(run["startTime"])
 
 
-def launch_backfill(dev: DagsterDev, days: Sequence[str]) -> float:
-    """Launch a backfill as the UI does, of every partition from the first date to the last, and do as `launch_run`."""
-    parameters = {
-        "tags": [],
-        "assetSelection": [{"path": [asset]} for asset in ASSETS],
-        "partitionNames": list_partitions(days),
-        "fromFailure": False,
-        "runConfigData": {},
-    }
-    backfill_id = dev.ask(LAUNCH, backfillParams=parameters)["backfillId"]
+def run_range(dev: DagsterDev, days: Sequence[str]) -> float:
+    """Launch a backfill of every partition from the first date to the last, and do as `run_date`."""
+    backfill_id = launch_backfill(dev, list_partitions(days))
     deadline = time.monotonic() + SECONDS_FOR_A_RUN + SECONDS_FOR_A_DATE * len(days)
     while (status := dev.ask(STATUS, id=backfill_id)["status"]) == "REQUESTED":
         if time.monotonic() > deadline:
@@ -336,11 +333,13 @@ WAYS: tuple[tuple[str, str, Way], ...] = (
 # --- the table --------------------------------------------------------------------------------------------------
 
 
-def compare_ways(folder: Path, landing: str | None, dates: int, prefect: Path) -> Iterator[Row]:
-    """Measure every way on the same dates and yield its row when it is known."""
+def compare_ways(folder: Path, landing: str | None, dates: int, prefect: Path, named: str = "") -> Iterator[Row]:
+    """Measure the ways so named, after the plain script, on the same dates; yield each row when it is known."""
     bench = prepare_bench(folder, landing, dates, prefect)
     expected: dict[str, str] = {}
     for name, polling, way in WAYS:
+        if way is not be_plain and named not in name:
+            continue
         bench.restore()
         with way(bench) as run:
             asked = time.time()
@@ -391,6 +390,7 @@ def main() -> None:
     parser.add_argument(
         "--dates", type=int, nargs="+", default=DATES, metavar="N", help="how many dates (default: 1 30)"
     )
+    parser.add_argument("--ways", default="", metavar="TEXT", help="only those with this in their name (default: all)")
     parser.add_argument("--landing", help="landing zone, a local folder (default: the SpamAssassin corpus, downloaded)")
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     options = parser.parse_args()
@@ -406,7 +406,7 @@ def main() -> None:
         for dates in options.dates:
             place = Path(folder) / str(dates)
             place.mkdir()
-            for row in compare_ways(place, options.landing, dates, PREFECT_PYTHON):
+            for row in compare_ways(place, options.landing, dates, PREFECT_PYTHON, options.ways):
                 print(format_row(row), flush=True)
                 rows.append(asdict(row))
         print(say_machine())

@@ -70,6 +70,7 @@ READ_SCRIPT = """
 import json, sys
 from pathlib import Path
 import mlflow
+from benchmarks.plain_mlflow import MODEL_NAME
 from spam_assets.io_managers.fingerprints import fingerprint_model
 from spam_assets.learning.model_files import load_model
 mlflow.set_tracking_uri(sys.argv[1])

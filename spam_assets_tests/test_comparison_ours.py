@@ -1,6 +1,6 @@
 """Our side of docs/comparison.md: days with a bad one among them, a kill, a file that changes afterwards.
 
-Twelve days, to cost little; thirty go through the daemon in test_backfills_live.py. The page names the tests of what is
+Ten days, to cost little; thirty go through the daemon in test_backfills_live.py. The page names the tests of what is
 not shown here.
 """
 
@@ -18,8 +18,8 @@ from spam_assets_tests.homes import SLOW, Home
 
 pytestmark = SLOW
 
-DAYS = [day_text(offset) for offset in range(12)]
-BAD_DAY = DAYS[6]
+DAYS = [day_text(offset) for offset in range(10)]
+BAD_DAY = DAYS[5]
 LAST_DAY = DAYS[-1]
 
 
@@ -32,7 +32,7 @@ def land(landing: Path, day: str, *, is_bad: bool = False) -> None:
 
 
 @pytest.fixture(scope="module")
-def twelve_days(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> Home:
+def ten_days(tmp_path_factory: pytest.TempPathFactory, prepared_mlflow: Path) -> Home:
     home = Home(tmp_path_factory.mktemp("comparison") / "home", prepared_mlflow)
     shutil.rmtree(home.landing)
     home.landing.mkdir()
@@ -50,8 +50,8 @@ def list_learnt_days(home: Home, day: str) -> dict[str, str]:
     return window
 
 
-def test_a_backfill_that_is_killed_goes_on_by_the_same_command_and_the_bad_day_fails_alone(twelve_days: Home) -> None:
-    home = twelve_days
+def test_a_backfill_that_is_killed_goes_on_by_the_same_command_and_the_bad_day_fails_alone(ten_days: Home) -> None:
+    home = ten_days
     process = home.start("backfill")
     home.wait_for_models(3)
     process.kill()
@@ -67,17 +67,17 @@ def test_a_backfill_that_is_killed_goes_on_by_the_same_command_and_the_bad_day_f
 
 
 def test_after_a_file_has_changed_the_same_command_runs_its_day_and_the_models_that_had_learnt_it(
-    twelve_days: Home,
+    ten_days: Home,
 ) -> None:
-    home = twelve_days
+    home = ten_days
     before = list_learnt_days(home, LAST_DAY)
     runs_before = {run.info.run_id for run in home.mlflow_runs()}
-    changed = DAYS[10]
+    changed = DAYS[8]
     make_mail(changed, messages=24, seed=1).to_csv(home.landing / f"training-{changed}.csv", index=False)
-    again = home.run("backfill", "--from", DAYS[9])
+    again = home.run("backfill", "--from", DAYS[7])
     assert again.returncode == 0, again.stdout + again.stderr
     after = list_learnt_days(home, LAST_DAY)
     assert after.pop(changed) != before.pop(changed)
     assert after == before
     trained = [run.info.run_name for run in home.mlflow_runs() if run.info.run_id not in runs_before]
-    assert sorted(trained) == [f"train-{day}" for day in DAYS[10:]]  # no window before held the day
+    assert sorted(trained) == [f"train-{day}" for day in DAYS[8:]]  # no window before held the day

@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parent.parent
 PREFECT_PYTHON = PROJECT / "build" / "prefect" / "bin" / "python"
 POOL = "training"
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
-SECONDS_TO_START = 120
+SECONDS_TO_START = 300
 SECONDS_BETWEEN_QUESTIONS = 0.2
 TUNED_POLLING = {"PREFECT_RUNNER_POLL_FREQUENCY": "1", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 
@@ -132,14 +132,18 @@ class PrefectServer:
             self.wait_until(lambda: self._is_ready(f"train-{flow}/served"), log)
             yield process.pid
 
+    def deploy(self, flow: str) -> None:
+        """Deploy a flow, `date` or `dates`, to a process work pool, which is made if it is missing."""
+        if self.ask("GET", f"/work_pools/{POOL}") is None:
+            pool = self.prefect_command("work-pool", "create", POOL, "--type", "process")
+            run_command(pool, self.environment, PROJECT)
+        self.flow("deploy", flow)
+
     @contextmanager
     def work(self, flow: str, **settings: str) -> Iterator[int]:
         """Deploy a flow to a process work pool and run a worker of that; yield the worker's process id."""
         environment = {**self.environment, **settings}
-        if self.ask("GET", f"/work_pools/{POOL}") is None:
-            pool = self.prefect_command("work-pool", "create", POOL, "--type", "process")
-            run_command(pool, environment, PROJECT)
-        self.flow("deploy", flow)
+        self.deploy(flow)
         log = self.folder / "worker.log"
         command = self.prefect_command("worker", "start", "--pool", POOL)
         with keep_running(command, environment, PROJECT, log) as process:

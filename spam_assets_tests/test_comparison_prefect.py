@@ -159,7 +159,7 @@ def test_the_uri_of_mlflow_is_kept_in_a_secret_block_that_shows_it_to_nobody(hom
 
 
 def test_a_deployment_takes_a_schedule_and_the_server_plans_its_runs(home: PrefectHome) -> None:
-    home.server.flow("deploy", "dates")
+    home.server.deploy("dates")
     said = home.prefect("deployment", "schedule", "create", "train-dates/worked", "--cron", "0 6 * * *")
     assert "Created deployment schedule" in said
     wait_for("planned runs", lambda: home.server.list_flow_runs(flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}}))

@@ -21,7 +21,7 @@ from spam_assets_tests.sensors.ticks import end_run, start_run
 
 def test_a_training_run_is_finished_and_holds_what_was_logged(mlflow: TrainingMlFlow, model: SpamModel) -> None:
     version = log(mlflow, DAYS[-1], model)
-    build_lock(mlflow.settings, f"train-{DAYS[-1]}").acquire(timeout=0)  # nobody holds it any more
+    assert build_lock(mlflow.settings, f"train-{DAYS[-1]}").acquire(0)  # nobody holds it any more
     (run,) = runs_of(mlflow)
     assert (run.info.run_name, run.info.status) == (f"train-{DAYS[-1]}", "FINISHED")
     assert run.data.params["training_date"] == DAYS[-1]
@@ -75,7 +75,7 @@ def test_an_interrupt_while_mlflow_opens_or_ends_a_run_leaves_none_running(
     with pytest.raises(KeyboardInterrupt), mlflow.training_run(DAYS[0], NotEnoughMailError):
         pass
     assert [run.info.status for run in runs_of(mlflow)] == statuses
-    assert build_lock(mlflow.settings, f"train-{DAYS[0]}").acquire(timeout=0)
+    assert build_lock(mlflow.settings, f"train-{DAYS[0]}").acquire(0)
 
 
 def test_a_training_run_with_nothing_trained_is_removed(mlflow: TrainingMlFlow) -> None:

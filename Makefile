@@ -2,7 +2,7 @@
 PYTHON ?= python
 NAME ?= loading
 .DEFAULT_GOAL := help
-.PHONY: help setup test slow format lint types ui demo bench docs lock
+.PHONY: help setup test slow format lint types ui demo bench prefect docs lock
 
 help:  ## List these commands
 	@grep -E '^[a-z]+:.*  ## ' Makefile | sed -E 's/^([a-z]+):.*  ## /make \1\t/' | expand -t 16
@@ -36,6 +36,12 @@ demo:  ## From the SpamAssassin corpus to a champion: about two minutes
 
 bench:  ## Run a benchmark: make bench NAME=quality (features, gate, label_noise, ...)
 	$(PYTHON) -m benchmarks.$(NAME)
+
+prefect:  ## Make build/prefect, the environment that benchmarks.orchestrators and its tests run Prefect in
+	rm -rf build/prefect
+	$(PYTHON) -m venv build/prefect
+	build/prefect/bin/python -m pip install -r benchmarks/prefect_flow/requirements.txt
+	build/prefect/bin/python -m pip install --no-deps -e .
 
 # Linked as they lie in the project, so that the links between them hold. The warning that is silenced is of Material's
 # end in 2027, see pyproject.toml. No --quiet: --strict would count no warnings.

@@ -42,13 +42,13 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from benchmarks.one_date import (
-    MODEL_NAME,
     PREPARE_COMMAND,
     build_environment,
     build_plain_command,
     land_mail,
     measure_process,
 )
+from benchmarks.plain_mlflow import MODEL_NAME
 
 ASSETS = ("raw_mail", "validated_mail", "mail_features", "trained_model", "registered_model")
 DEFAULTS_DAYS = 4
@@ -86,6 +86,11 @@ mutation LaunchPartitionBackfill($backfillParams: LaunchBackfillParams!) {
     ... on Error { message }
   }
 }
+"""
+LAUNCH_RUN = """
+mutation LaunchRun($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message }
+} }
 """
 STATUS = """
 query Status($id: String!) { partitionBackfillOrError(backfillId: $id) {
@@ -280,11 +285,17 @@ class Backfill:
         return self.wall_seconds - self.daemon_wait_seconds
 
 
-def launch_backfill(dev: DagsterDev, days: Sequence[str], job: str | None = None) -> str:
-    """Launch a backfill of all assets, or of a job, as the UI does, and return its id."""
+def launch_backfill(
+    dev: DagsterDev, days: Sequence[str], job: str | None = None, assets: Sequence[str] = ASSETS
+) -> str:
+    """Launch a backfill of assets, or of a job, as the UI does, and return its id.
+
+    Raises:
+        SystemExit: it was refused.
+    """
     parameters = {"tags": [], "partitionNames": list(days), "fromFailure": False, "runConfigData": {}}
     if job is None:
-        parameters["assetSelection"] = [{"path": [asset]} for asset in ASSETS]
+        parameters["assetSelection"] = [{"path": [asset]} for asset in assets]
     else:
         repository = {"repositoryLocationName": "spam_assets.definitions", "repositoryName": "__repository__"}
         parameters["selector"] = {"partitionSetName": f"{job}_partition_set", "repositorySelector": repository}

@@ -49,7 +49,8 @@ from benchmarks.backfill import (
 )
 from benchmarks.machine_servers import prepare_environments
 from benchmarks.machines import Machines, serve_all
-from benchmarks.one_date import MODEL_NAME, PREPARE_COMMAND, build_environment, measure_process
+from benchmarks.one_date import PREPARE_COMMAND, build_environment, measure_process
+from benchmarks.plain_mlflow import MODEL_NAME
 
 MAIL_JOB, TRAINING_JOB = "mail_job", "retrain_job"
 COMPARED = ("validated_mail", "mail_features", "trained_model")

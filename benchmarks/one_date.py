@@ -18,29 +18,21 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date, timedelta
-from importlib.metadata import version
-from math import isnan
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 # The plain script imports this module: no Dagster and nothing heavy up here.
-from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
+from benchmarks.plain_mlflow import PlainMlflow
+from benchmarks.plain_storage import WINDOW_DAYS, PlainStorage, first_day_of_window
 
 if TYPE_CHECKING:
     from spam_assets.learning.features import MailFeatures
-    from spam_assets.learning.model import SpamModel
-    from spam_assets.learning.training import TrainingSettings
     from spam_assets.mail.day_summary import DaySummary
 
 PROJECT = Path(__file__).parent.parent
 ROUNDS = 5
-WINDOW_DAYS = 90
-MODEL_NAME = EXPERIMENT = "spam-classifier"
-PACKAGES = ("mlflow", "numpy", "pandas", "scikit-learn", "spam-assets")
 
 
 # --- the plain script: everything below runs without Dagster ----------------------------------------------------
@@ -50,49 +42,21 @@ class PlainPipeline:
     """Days from the landing zone to MLflow, one after the other; what earlier days left is kept in memory."""
 
     def __init__(self, home: Path) -> None:
-        os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-        os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
-        import mlflow
-
         from spam_assets.landing.zone import LandingZone
 
         self.zone = LandingZone(str(home / "landing"))
-        uri = f"sqlite:///{home / 'mlflow.db'}"
-        mlflow.set_tracking_uri(uri)
-        self.client = mlflow.MlflowClient(uri)
-        experiment = self.client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
-            raise SystemExit(f"{home} is not prepared: its MLflow store has no experiment {EXPERIMENT}")
-        self.experiment_id = str(experiment.experiment_id)
+        self.mlflow = PlainMlflow(f"sqlite:///{home / 'mlflow.db'}")
         self.summaries: list[DaySummary] = []
         self.features: dict[str, MailFeatures] = {}
         self.versions: dict[str, str] = {}
 
     def load_history(self, storage: Path, day: str) -> None:
         """Read the days before `day` from the files that the assets store."""
-        import pandas as pd
-        import pyarrow as pa
-
-        from spam_assets.learning.features import MailFeatures, SparseRows
-        from spam_assets.mail.day_summary import SUMMARY_COLUMNS, summarize_day
-        from spam_assets.mail.warning_rules import TRAILING_DAYS
-
-        days = sorted(path.stem for path in (storage / "mail_features").iterdir() if path.stem < day)
-        for earlier in days[-TRAILING_DAYS:]:
-            path = storage / "validated_mail" / f"{earlier}.parquet"
-            self.summaries.append(summarize_day(pd.read_parquet(path, columns=list(SUMMARY_COLUMNS)), earlier))
+        history = PlainStorage(storage)
+        days = history.list_days(before=day)
+        self.summaries += history.summarize(days)
         for earlier in days:
-            batch = pa.ipc.open_file(pa.memory_map(str(storage / "mail_features" / f"{earlier}.arrow"))).get_batch(0)
-            columns = {name: batch.column(name) for name in batch.schema.names}
-            self.features[earlier] = MailFeatures(
-                message_ids=columns.pop("message_id").to_numpy(zero_copy_only=False),
-                labels=columns.pop("label").to_numpy(),
-                views={
-                    name.removeprefix("view:"): SparseRows(lists.values.to_numpy(), lists.offsets.to_numpy())
-                    for name, lists in columns.items()
-                },
-            )
-            self.versions[earlier] = str(batch.schema.metadata[b"data_version"], "ascii")
+            self.features[earlier], self.versions[earlier] = history.read_features(earlier)
 
     def run_day(self, day: str) -> dict[str, str]:
         """Take a day through everything; return the data versions of its features and, if there is one, its model."""
@@ -119,7 +83,8 @@ class PlainPipeline:
         self.features[day] = featurize_mail(mail)
         made = {"mail_features": fingerprint_features(self.features[day])}
         self.versions[day] = made["mail_features"]
-        window = _select_window(self.features, day)
+        first = first_day_of_window(day)
+        window = {earlier: found for earlier, found in self.features.items() if first <= earlier <= day}
         settings = TrainingSettings(held_out_share=HELD_OUT_SHARE)
         try:
             model = train_model(window, settings)
@@ -127,123 +92,11 @@ class PlainPipeline:
             return made
         tell_strongest_words(model, mail)
         made["trained_model"] = fingerprint_model(model)
-        run_id, model_uri = self._log(day, model, made["trained_model"], settings, draw_evaluation(model, day), window)
-        self._register(day, model, made["trained_model"], run_id, model_uri, window)
+        versions = {earlier: self.versions[earlier] for earlier in window}
+        picture = draw_evaluation(model, day)
+        logged = self.mlflow.log_training(day, model, made["trained_model"], settings, picture, versions)
+        self.mlflow.register(logged, model, window)
         return made
-
-    def _log(
-        self,
-        day: str,
-        model: "SpamModel",
-        data_version: str,
-        settings: "TrainingSettings",
-        picture: str,
-        window: "Mapping[str, MailFeatures]",
-    ) -> tuple[str, str]:
-        import mlflow
-        from mlflow.entities import Metric, Param, RunTag
-
-        from spam_assets.learning.model_files import dump_model
-        from spam_assets.registry.logged_model import (
-            LOADER_MODULE,
-            build_signature,
-            copy_serving_code,
-            list_requirements,
-        )
-
-        run = self.client.create_run(self.experiment_id, run_name=f"train-{day}", tags={"training_date": day})
-        run_id = str(run.info.run_id)
-        parameters = {
-            "training_date": day,
-            "window_first_day": min(window),
-            "window_last_day": max(window),
-            "window_days": len(window),
-            "features_version": FEATURES_VERSION,
-            "model_version": MODEL_VERSION,
-            **asdict(settings),
-            **{f"version_{package}": version(package) for package in PACKAGES},
-        }
-        now_milliseconds = int(time.time() * 1000)
-        self.client.log_batch(
-            run_id,
-            metrics=[
-                Metric(name, float(value), now_milliseconds, 0)
-                for name, value in asdict(model.evaluation).items()
-                if isinstance(value, int | float) and not isnan(value)
-            ],
-            params=[Param(name, str(value)) for name, value in parameters.items()],
-            tags=[RunTag("data_version", data_version)],
-        )
-        self.client.log_text(run_id, picture, "evaluation.svg")
-        self.client.log_dict(run_id, {day: self.versions[day] for day in window}, "window.json")
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            mlflow.start_run(run_id=run_id, log_system_metrics=False),
-            warnings.catch_warnings(),
-        ):
-            warnings.filterwarnings("ignore", message=".*An input example was not provided")
-            path = Path(folder) / "model.npz"
-            path.write_bytes(dump_model(model))
-            logged = mlflow.pyfunc.log_model(
-                name="model",
-                loader_module=LOADER_MODULE,
-                data_path=str(path),
-                code_paths=[str(copy_serving_code(Path(folder)))],
-                pip_requirements=list_requirements(),
-                signature=build_signature(),
-            )
-        self.client.set_terminated(run_id, "FINISHED")
-        return run_id, str(logged.model_uri)
-
-    def _register(
-        self,
-        day: str,
-        model: "SpamModel",
-        data_version: str,
-        run_id: str,
-        model_uri: str,
-        window: "Mapping[str, MailFeatures]",
-    ) -> None:
-        from mlflow.artifacts import download_artifacts
-        from mlflow.exceptions import MlflowException
-
-        from spam_assets.learning.dated_model import DatedModel
-        from spam_assets.learning.model_files import load_model
-        from spam_assets.learning.succession import Succession, judge_day
-
-        champion, dated = None, None
-        try:
-            champion = self.client.get_model_version_by_alias(MODEL_NAME, "champion")
-        except MlflowException:  # there is no champion or no registered model
-            self._create_registered_model()
-        tags = {"training_date": day, "data_version": data_version}
-        candidate = self.client.create_model_version(MODEL_NAME, model_uri, run_id=run_id, tags=tags)
-        if champion is not None:
-            folder = self.client.get_model_version_download_uri(MODEL_NAME, champion.version)
-            content = Path(download_artifacts(f"{folder}/data/model.npz")).read_bytes()
-            dated = DatedModel(champion.tags["training_date"], load_model(content))
-        after, _ = judge_day(Succession(dated, dated), [DatedModel(day, model)], window)
-        if after.champion is dated:
-            self.client.set_registered_model_alias(MODEL_NAME, "challenger", candidate.version)
-            return
-        if champion is not None:
-            self.client.set_registered_model_alias(MODEL_NAME, "previous", champion.version)
-        self.client.set_registered_model_alias(MODEL_NAME, "champion", candidate.version)
-
-    def _create_registered_model(self) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.create_registered_model(MODEL_NAME)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-
-
-def _select_window(features: "Mapping[str, MailFeatures]", day: str) -> "dict[str, MailFeatures]":
-
-    first = (date.fromisoformat(day) - timedelta(days=WINDOW_DAYS - 1)).isoformat()
-    return {earlier: features[earlier] for earlier in features if first <= earlier <= day}
 
 
 def run_plainly(home: Path, days: Sequence[str], *, is_resuming: bool) -> dict[str, dict[str, str]]:

@@ -3,7 +3,7 @@
 At the top stand Dagster's nouns; every other concern has a room. `docs/architecture.md` has the picture and two walks.
 
 - `definitions`: wires everything below into one Dagster code location; no logic.
-- `assets`: `raw_mail` -> `validated_mail` -> `mail_features` -> `trained_model` -> `registered_model`, and
+- `assets/`: `raw_mail` -> `validated_mail` -> `mail_features` -> `trained_model` -> `registered_model`, and
   `champion_report`; `scored_mail` of mail without labels. `checks`: asset checks, each stating one promise by calling
   one rule. `jobs`: what is launched.
 - `sensors/`: new mail, retraining and its schedule, runs that died, alerts: a thin shell round a pure decision each.
@@ -22,6 +22,7 @@ At the top stand Dagster's nouns; every other concern has a room. `docs/architec
 - `challengers`: the methods that are trained beside the main one, each in a process of its own.
 - `estimators`: ready estimators for SPAM_ASSETS_ESTIMATOR.
 - `mail_files`, `feature_files`: days of mail and of features that are too much to hold at once.
-- `files`, `urls`: a file replaced in one step, wherever it is; a URL as people may see it.
+- `files`: a file replaced in one step, wherever it is. `file_changes`: one that others change too.
+- `urls`: a URL as people may see it.
 - `dagster_storage`: where older home folders look for what is in `engine/` now.
 """

@@ -213,12 +213,12 @@ def replace_file(fs: Any, path: str, content: Content) -> None:
         return
     protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
     if protocols & _ATOMIC_PUT_PROTOCOLS:
-        _upload(fs, path, content)
+        upload_file(fs, path, content)
         return
     folder, _, name = path.rpartition("/")
     beside = f"{folder}/{_name_beside(name)}"
     try:
-        _upload(fs, beside, content)
+        upload_file(fs, beside, content)
         fs.mv(beside, path)
     except BaseException:
         if fs.exists(beside):
@@ -226,14 +226,15 @@ def replace_file(fs: Any, path: str, content: Content) -> None:
         raise
 
 
-def _upload(fs: Any, path: str, content: Content) -> None:
+def upload_file(fs: Any, path: str, content: Content, **options: Any) -> None:
+    """Write a file of a storage as it is written there; `options` are those of its file system."""
     if isinstance(content, bytes):
-        fs.pipe_file(path, content)
+        fs.pipe_file(path, content, **options)
         return
     with tempfile.NamedTemporaryFile() as file:
         content(file)
         file.flush()
-        fs.put_file(file.name, path)
+        fs.put_file(file.name, path, **options)
 
 
 def replace_local_file(path: Path, content: Content) -> None:

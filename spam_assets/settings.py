@@ -4,6 +4,7 @@ Order of precedence: environment, `.env` in the working directory, `settings.env
 by `spam-assets land`, so that the partitions fit the mail that landed), the defaults below.
 """
 
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing_extensions import Self
 from spam_assets.urls import hide_credentials
 
 ENV_FILE = Path(".env")
+POSTGRES = "postgresql+psycopg2://"
+READ_BY_DAGSTER = ("postgres_url", "celery_url", "celery_results_url")
+"""Settings that `dagster.yaml` names, and Dagster reads from the environment."""
 ALERT_KINDS = ("run_failed", "champion_promoted", "champion_refused", "no_mail", "landing_problem")
 """What alerts can be about."""
 DAY = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])")
@@ -79,6 +83,9 @@ class Settings(BaseSettings):
     retrain_max_age_days: int = Field(default=14, ge=1)
     retrain_new_messages: int = Field(default=1000, ge=1)
     retrain_cool_down_days: int = Field(default=1, ge=0)
+    postgres_url: SecretStr | None = None
+    celery_url: SecretStr | None = None
+    celery_results_url: SecretStr | None = None
     alert_webhook: SecretStr | None = None
     alert_email_to: str | None = None
     alert_email_from: str | None = None
@@ -99,6 +106,36 @@ class Settings(BaseSettings):
                 "set the end to the start or later, or leave it out"
             )
         return self
+
+    @field_validator("postgres_url")
+    @classmethod
+    def _check_that_the_database_is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _is_database(url.get_secret_value()):
+            raise ValueError(
+                f"SPAM_ASSETS_POSTGRES_URL must be {POSTGRES}user:password@host:5432/database: SQLAlchemy takes plain "
+                "postgresql:// for psycopg 3, which is not what Dagster installs; what is special in a URL is written "
+                "as %40 (@), %2F (/), %3A (:), %23 (#)"
+            )
+        return url
+
+    @field_validator("celery_url")
+    @classmethod
+    def _check_that_the_broker_is_a_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _is_service(url.get_secret_value()):
+            raise ValueError(
+                "SPAM_ASSETS_CELERY_URL must be the URL of Celery's broker, redis://:password@host:6379/0 or the like"
+            )
+        return url
+
+    @field_validator("celery_results_url")
+    @classmethod
+    def _check_that_results_are_kept(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not _keeps_results(url.get_secret_value()):
+            raise ValueError(
+                "SPAM_ASSETS_CELERY_RESULTS_URL must name what keeps a result until it is asked for, "
+                f"redis://:password@host:6379/0 or db+{POSTGRES}user:password@host/database; rpc:// and amqp:// do not"
+            )
+        return url
 
     @field_validator("alert_webhook")
     @classmethod
@@ -316,6 +353,28 @@ def _split_list(text: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(entry.strip() for entry in (text or "").split(",") if entry.strip()))
 
 
+def _is_database(text: str) -> bool:
+    """Whether a text is the URL of a PostgreSQL database, for the driver that is installed."""
+    return text.startswith(POSTGRES) and _is_service(text) and len(urlsplit(text).path) > 1
+
+
+def _keeps_results(text: str) -> bool:
+    """Whether a text is the URL of a result backend of Celery that persists; a database needs its driver named."""
+    scheme = text.partition("://")[0].lower()
+    lost = scheme.startswith(("rpc", "amqp", "pyamqp", "cache+memory"))
+    return not lost and scheme not in ("db+postgresql", "db+postgres") and (scheme == "db+sqlite" or _is_service(text))
+
+
+def _is_service(text: str) -> bool:
+    """Whether a text is a URL with a host that can be used as it is, in one line and without quotes."""
+    try:
+        url = urlsplit(text)
+        is_complete = bool(url.scheme) and bool(url.hostname) and url.port != 0
+    except ValueError:  # quotes the secret
+        return False
+    return is_complete and _is_plain(text) and not set(text) & set(" '\"\\")
+
+
 def _is_webhook(text: str) -> bool:
     """Whether a text is a URL that can be posted to as it is."""
     try:
@@ -364,10 +423,15 @@ def _is_plain(text: str) -> bool:
 
 
 def load_settings() -> Settings:
-    """Return the settings in force now.
+    """Return the settings in force now, and put those that Dagster reads by itself into the environment.
 
     Raises:
         pydantic.ValidationError: a setting has a value that cannot be used; the message names it.
     """
     home = _Home().home.expanduser().absolute()
-    return Settings(_env_file=(home / "settings.env", ENV_FILE), home=home)  # type: ignore[call-arg]
+    settings = Settings(_env_file=(home / "settings.env", ENV_FILE), home=home)  # type: ignore[call-arg]
+    for name in READ_BY_DAGSTER:
+        value = getattr(settings, name)
+        if value is not None:
+            os.environ[f"SPAM_ASSETS_{name.upper()}"] = value.get_secret_value()
+    return settings

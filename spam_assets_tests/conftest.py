@@ -25,9 +25,11 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from upath import UPath
 
 from spam_assets.landing.zone import LandingZone
 from spam_assets.settings import Settings
+from spam_assets_tests.s3_server import DISK_AND_S3, make_bucket, make_place, serve_s3
 
 if TYPE_CHECKING:
     from spam_assets_tests.homes import Home, Results
@@ -147,6 +149,25 @@ def settings(tmp_path: Path, landing: Path, prepared_mlflow: Path, monkeypatch: 
 @pytest.fixture
 def zone(landing: Path) -> LandingZone:
     return LandingZone(str(landing))
+
+
+@pytest.fixture(scope="session")
+def s3_url() -> Iterator[str]:
+    pytest.importorskip("moto.server", reason="pip install '.[test]'")
+    with serve_s3() as url:
+        yield url
+
+
+@pytest.fixture
+def bucket(s3_url: str) -> str:
+    """The URL of a new bucket of an S3 server."""
+    return make_bucket()
+
+
+@pytest.fixture(params=DISK_AND_S3)
+def place(request: pytest.FixtureRequest) -> UPath:
+    """An empty folder on the disk; in slow tests, a bucket too."""
+    return make_place(request.param, request)
 
 
 @pytest.fixture

@@ -7,17 +7,12 @@ from contextlib import contextmanager, suppress
 
 import psutil
 
-from benchmarks.backfill import LAUNCH, STATUS, DagsterDev, serve_dagster
+from benchmarks.backfill import LAUNCH_RUN, STATUS, DagsterDev, launch_backfill, serve_dagster
 from spam_assets.engine.instance import prepare_instance
 from spam_assets.engine.tags import tag_days
 from spam_assets_tests.homes import ALL_ASSETS, PATIENCE_SECONDS, Home, wait_for
 
 LOCATION = "spam_assets.definitions"
-LAUNCH_RUN = """
-mutation LaunchRun($parameters: ExecutionParams!) { launchRun(executionParams: $parameters) {
-  __typename ... on LaunchRunSuccess { run { runId } } ... on Error { message }
-} }
-"""
 TERMINATE = """
 mutation Terminate($runId: String!) { terminateRun(runId: $runId) { __typename ... on Error { message } } }
 """
@@ -34,15 +29,7 @@ def serve(home: Home) -> Iterator[DagsterDev]:
 
 def launch(dev: DagsterDev, days: Sequence[str], assets: Sequence[str] = ALL_ASSETS) -> str:
     """Launch a backfill and return its id."""
-    parameters = {
-        "tags": [],
-        "assetSelection": [{"path": [asset]} for asset in assets],
-        "partitionNames": list(days),
-        "fromFailure": False,
-        "runConfigData": {},
-    }
-    answer = dev.ask(LAUNCH, backfillParams=parameters)
-    return str(answer["backfillId"])
+    return launch_backfill(dev, days, assets=assets)
 
 
 def launch_run(dev: DagsterDev, first: str, last: str) -> str:

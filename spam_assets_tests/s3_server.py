@@ -1,56 +1,63 @@
-"""An S3 server on this machine: moto's, in an environment of its own, as it wants another botocore than s3fs does."""
+"""A real S3 server on this machine, moto's, and buckets in it: what a folder is tested with is tested there as well."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
+from threading import Lock, Thread
+from typing import Any
+from uuid import uuid4
 
-import requests
+import pytest
+from upath import UPath
 
-from spam_assets_tests.postgres_server import find_free_port
-
-MOTO_PYTHON = "MOTO_PYTHON"
-"""Names a Python that has `moto[server]`; else an environment is made, which takes a minute and a package index."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-SECONDS_TO_START = 180
-
-
-def find_moto(folder: Path) -> str:
-    """A Python with moto's server, installed below a folder unless there is one."""
-    if MOTO_PYTHON in os.environ:
-        return os.environ[MOTO_PYTHON]
-    subprocess.run([sys.executable, "-m", "venv", folder / "moto"], check=True)
-    python = folder / "moto" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "moto[server]"], check=True, timeout=600)
-    return str(python)
+DISK_AND_S3 = ["disk", pytest.param("s3", marks=pytest.mark.slow)]
+"""Parameters for a fixture that is a place to keep files."""
 
 
 @contextmanager
-def serve_s3(folder: Path) -> Iterator[str]:
-    """Run the server and yield its URL; what is in it goes with it."""
-    port = find_free_port()
-    url = f"http://127.0.0.1:{port}"
-    python = find_moto(folder)
-    with (folder / "moto.log").open("wb") as log:
-        server = subprocess.Popen(
-            [python, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)], stdout=log, stderr=log
-        )
-        try:
-            _wait_until_up(server, url, folder / "moto.log")
+def serve_s3() -> Iterator[str]:
+    """Run a server in a thread, for this process and its children, and yield its URL; what is in it goes with it.
+
+    The environment says how it is reached, so that file systems of fsspec find it.
+    """
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    app, one_at_a_time = DomainDispatcherApplication(create_backend_app), Lock()
+
+    def answer(*request: Any) -> list[bytes]:
+        with one_at_a_time:  # moto compares an object's ETag and writes it in two steps, a real server in one
+            return list(app(*request))
+
+    server = make_server("127.0.0.1", 0, answer, threaded=True)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": url, "MLFLOW_S3_ENDPOINT_URL": url}.items():
+                patch.setenv(name, value)
             yield url
-        finally:
-            server.terminate()
-            server.wait(20)
+    finally:
+        server.shutdown()
+        thread.join()
 
 
-def _wait_until_up(server: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
-    deadline = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < deadline and server.poll() is None:
-        with suppress(requests.RequestException):
-            requests.get(url, timeout=5)
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"the S3 server did not start: {log.read_text()[-2000:]}")
+def make_bucket() -> str:
+    """Make a bucket in the server that runs and return its URL."""
+    import s3fs
+
+    name = f"bucket-{uuid4().hex}"
+    s3fs.S3FileSystem(use_listings_cache=False).mkdir(name)
+    return f"s3://{name}"
+
+
+def make_place(kind: str, request: pytest.FixtureRequest) -> UPath:
+    """Return an empty folder of one of the kinds of `DISK_AND_S3`, as a path."""
+    from spam_assets.files import open_path
+
+    if kind == "s3":
+        return open_path(request.getfixturevalue("bucket"))
+    folder = UPath(request.getfixturevalue("tmp_path")) / "place"
+    folder.mkdir()
+    return folder

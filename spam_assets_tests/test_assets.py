@@ -361,9 +361,9 @@ def test_one_hostile_message_is_put_aside_listed_and_learnt_by_nothing(
 def test_without_previews_dagster_keeps_nothing_of_what_mail_says(
     settings: Settings, instance: dg.DagsterInstance, land_day: LandDay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spam_assets import assets
+    from spam_assets.assets import mail_assets
 
-    monkeypatch.setattr(assets, "SETTINGS", settings.model_copy(update={"previews": False}))
+    monkeypatch.setattr(mail_assets, "SETTINGS", settings.model_copy(update={"previews": False}))
     day = day_text(0)
     mail = make_mail(day).assign(subject="zyxwv", body="zyxwv", message_id=[f"<zyxwv-{n}@x>" for n in range(40)])
     mail.loc[0, "received_at"] = "2038-01-19T03:14:07"

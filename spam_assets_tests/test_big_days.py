@@ -200,6 +200,16 @@ def test_a_day_in_batches_is_stored_in_row_groups_and_read_again_as_it_was(
         frames.load_day("validated_mail", DAY)
 
 
+def test_features_keep_no_text_of_their_batch_alive() -> None:
+    """Ids that were a view of the batch's columns would keep every text of a long day in memory."""
+    file = io.BytesIO()
+    make_mail(DAY, 20).to_parquet(file, index=False)
+    (frame,) = mail_files.MailFile(file).read_frames(make_mail(DAY, 1).columns)
+    ids = featurize_mail(frame).message_ids
+    assert ids.base is None
+    assert ids.tolist() == make_mail(DAY, 20)["message_id"].tolist()
+
+
 def test_a_day_with_one_huge_message_is_cut_by_its_bytes(zone: LandingZone, monkeypatch: pytest.MonkeyPatch) -> None:
     mail = make_mail(DAY, 20)
     mail.loc[4, "body"] = "x" * 5000

@@ -2,8 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +10,13 @@ import pandas as pd
 import pytest
 
 from spam_assets.feature_files import featurize_day
-from spam_assets.files import open_folder, open_path, replace_file
+from spam_assets.files import open_folder, open_path
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import StorageError, write_day
 from spam_assets.io_managers.parquet_frames import FrameIOManager
 from spam_assets.landing import table_batches
 from spam_assets.landing import zone as landing_zone
-from spam_assets.landing.errors import LandingError, LandingFileMissing, LandingZoneError
-from spam_assets.landing.excluded_days import ExcludedDays
-from spam_assets.landing.file_formats import FILE_FORMATS
-from spam_assets.landing.incoming import IncomingZone
-from spam_assets.landing.index_store import IndexStore
-from spam_assets.landing.landing_index import LandingIndex
+from spam_assets.landing.errors import LandingError, LandingZoneError
 from spam_assets.landing.zone import LandingZone
 from spam_assets.learning.features import featurize_mail
 from spam_assets.mail.mail_batches import MailBatches, read_whole
@@ -33,32 +26,12 @@ from spam_assets.settings import Settings
 from spam_assets.windows import TrainingWindows
 from spam_assets_tests.conftest import PROJECT, day_text, make_mail
 from spam_assets_tests.pipeline import materialized, run_days
-from spam_assets_tests.s3_server import CREDENTIALS, serve_s3
 
-pytest.importorskip("s3fs", reason="buckets need spam_assets[s3]")
 pytestmark = pytest.mark.slow
 
 DAY = day_text(0)
-
-
-@pytest.fixture(scope="session")
-def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serve_s3(tmp_path_factory.mktemp("s3")) as url:
-        yield url
-
-
-@pytest.fixture
-def bucket(s3_url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a new bucket."""
-    import s3fs
-
-    for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": s3_url}.items():
-        monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
-    name = "bucket-" + "".join(letter for letter in request.node.name.lower() if letter.isalnum())[-40:]
-    s3fs.S3FileSystem().mkdir(name)
-    yield f"s3://{name}"
-    s3fs.S3FileSystem.clear_instance_cache()
+MOST_UPLOADS = 12
+"""Of one training: its record and pictures, and its model with what it carries."""
 
 
 def write_from_another_process(url: str, content: str) -> None:
@@ -86,26 +59,6 @@ class Requests:
         return [key for made, key in taken if made == method]
 
 
-@pytest.mark.parametrize("file_format", FILE_FORMATS)
-def test_days_of_every_format_are_written_listed_read_and_replaced(bucket: str, file_format: str) -> None:
-    zone = LandingZone(f"{bucket}/mail")
-    mail = make_mail(DAY)
-    assert zone.write(DAY, mail, "csv").endswith(f"training-{DAY}.csv")
-    assert zone.write(DAY, mail, file_format) == f"{bucket}/mail/training-{DAY}.{file_format}"
-    (files,) = zone.list_files().values()
-    assert [file.name for file in files] == [f"training-{DAY}.{file_format}"]  # the other one is gone
-    assert files[0].stamp
-    assert files[0].modified_seconds is not None
-    read = zone.read(DAY)
-    assert read.frame["body"].tolist() == mail["body"].tolist()
-    assert read.size_bytes == files[0].size_bytes
-    zone.write(DAY, mail.head(3), file_format)
-    assert len(zone.read(DAY).frame) == 3
-    assert zone.list_files()[DAY][0].stamp != files[0].stamp
-    with pytest.raises(LandingFileMissing):
-        zone.read(day_text(1))
-
-
 def test_what_is_missing_or_unreachable_is_said_in_one_sentence(bucket: str) -> None:
     with pytest.raises(LandingZoneError, match="does not exist or is empty"):
         LandingZone(f"{bucket}/nothing").days()
@@ -123,37 +76,6 @@ def test_a_large_file_is_read_without_holding_it(bucket: str, monkeypatch: pytes
     assert isinstance(batched.mail, MailBatches)
     assert batched.sha256 == whole.sha256
     pd.testing.assert_frame_equal(batched.frame, whole.frame)
-
-
-def test_corrections_scores_and_removals_work_in_a_bucket(bucket: str) -> None:
-    zone, incoming = LandingZone(bucket + "/mail"), IncomingZone(bucket + "/mail")
-    mail = make_mail(DAY)
-    zone.write(DAY, mail)
-    fs, root = open_folder(zone.url)
-    replace_file(fs, f"{root}/corrections-{DAY}.csv", f"message_id,label\n{mail['message_id'][0]},ham\n".encode())
-    assert zone.read(DAY).corrections.applied == 1
-    incoming.write(DAY, mail)
-    incoming.write_scores(DAY, pd.DataFrame({"message_id": mail["message_id"], "spam_probability": 0.5}))
-    is_meant = mail["message_id"][0].__eq__
-    assert incoming.remove_messages(DAY, is_meant) == 1
-    assert zone.remove_messages(DAY, is_meant) == 1
-    assert mail["message_id"][0] not in zone.read(DAY).frame["message_id"].tolist()
-    assert zone.read(DAY).corrections.path is None  # it named nobody else
-    assert mail["message_id"][0] not in str(fs.cat_file(f"{root}/scored-{DAY}.csv"))
-
-
-def test_exclusions_and_indexes_are_kept_in_a_bucket(bucket: str) -> None:
-    excluded = ExcludedDays(f"{bucket}/storage/excluded_days")
-    assert excluded.read() == {}
-    excluded.exclude(DAY, "wrong labels", datetime(2024, 1, 2, tzinfo=timezone.utc))
-    assert excluded.read()[DAY].reason == "wrong labels"
-    assert excluded.include(DAY)
-    assert not excluded.include(DAY)
-    assert excluded.read() == {}
-    store = IndexStore(f"{bucket}/indexes")
-    indexes = [LandingIndex.from_digests({day_text(offset): "0" * 32}) for offset in range(5)]
-    fingerprints = [store.save(index) for index in indexes]
-    assert store.load(fingerprints[-1]) == indexes[-1]
 
 
 def test_what_another_process_writes_is_seen_at_the_next_look(bucket: str) -> None:
@@ -215,17 +137,45 @@ def test_each_day_of_a_window_is_fetched_once(bucket: str, monkeypatch: pytest.M
     assert sorted(fetched) == [f"storage/mail_features/{day}.arrow" for day in days]
 
 
+def note_uploads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the key of each object that boto3, MLflow's client, uploads from now on."""
+    from botocore.client import BaseClient
+
+    uploads: list[str] = []
+    call = BaseClient._make_api_call
+
+    def note(client: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        if operation in {"PutObject", "UploadPart", "CreateMultipartUpload"}:
+            uploads.append(parameters["Key"])
+        return call(client, operation, parameters)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", note)
+    return uploads
+
+
 def test_days_run_in_a_bucket_as_on_a_disk(
-    bucket: str, settings: Settings, instance: dg.DagsterInstance, tmp_path: Path
+    bucket: str, settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Landing zone and storage in a bucket: the same files as on a disk, and each day's features fetched once."""
+    """Landing zone, storage and artifacts in a bucket: the same files as on a disk, and few uploads a training."""
+    import mlflow
+    from mlflow import MlflowClient
+
     days = [day_text(offset) for offset in range(3)]
+    client = MlflowClient(settings.tracking_uri)
+    experiment = client.create_experiment(settings.experiment, artifact_location=f"{bucket}/artifacts")
+    uploads = note_uploads(monkeypatch)
     in_bucket = settings.model_copy(update={"landing": f"{bucket}/mail", "storage": f"{bucket}/storage"})
     for place in (in_bucket, settings):
         for day in days:
             LandingZone(place.landing_url).write(day, make_mail(day))
     assert run_days(in_bucket, instance, days[0], days[-1]).is_success
-    assert materialized(instance, "trained_model")
+    trainings = client.search_runs([experiment])
+    assert len(trainings) == len(materialized(instance, "trained_model")) > 0
+    assert len(uploads) <= MOST_UPLOADS * len(trainings), uploads
+    assert any(key.endswith("/model.npz") for key in uploads)
+    mlflow.set_tracking_uri(settings.tracking_uri)
+    served = mlflow.pyfunc.load_model(f"runs:/{trainings[0].info.run_id}/model")
+    assert len(served.predict({"text": ["winner prize casino"]})) == 1
     history = MailHistory(open_stores(in_bucket).frames)
     assert [summary.day for summary in history.days_before("2024-02-01")] == days
     assert run_days(settings, instance, days[0], days[-1]).is_success

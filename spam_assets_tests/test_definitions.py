@@ -97,6 +97,25 @@ def test_definitions_load_in_a_fresh_process_without_a_warning_or_heavy_imports(
     assert "Warning" not in done.stderr
 
 
+def test_days_that_train_nothing_spread_over_runs_and_training_stays_in_one() -> None:
+    done = run_python(
+        "from spam_assets.definitions import defs\n"
+        "graph = defs.resolve_asset_graph()\n"
+        "for key in sorted(graph.materializable_asset_keys):\n"
+        "    print(key.to_user_string(), graph.get(key).backfill_policy.max_partitions_per_run)\n"
+        "jobs = [defs.resolve_job_def(name) for name in ('mail_job', 'retrain_job')]\n"
+        "print([job.backfill_policy.max_partitions_per_run for job in jobs])",
+        SPAM_ASSETS_DAYS_PER_RUN="7",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        *("champion_report 7", "mail_features 7", "raw_mail 7", "registered_model None"),
+        *("scored_mail 7", "trained_model None", "validated_mail 7"),
+        "[7, None]",
+    ]
+    assert "Warning" not in done.stderr
+
+
 def test_a_start_after_the_end_is_one_clear_sentence() -> None:
     done = run_python(
         "from spam_assets.cli.app import main; import sys; sys.argv = ['spam-assets', 'models']; main()",

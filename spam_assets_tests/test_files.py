@@ -73,11 +73,14 @@ class RemoteFolder(DirFileSystem):
         super().__init__(path=str(folder), fs=LocalFileSystem())
 
 
-@pytest.mark.parametrize("kind", ["folder", "memory", "remote"])
-def test_a_file_is_written_and_replaced_and_nothing_is_left_beside_it(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["disk", "memory", "remote", pytest.param("s3", marks=pytest.mark.slow)])
+def test_a_file_is_written_and_replaced_and_nothing_is_left_beside_it(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
     fs, root = {
-        "folder": lambda: open_folder(str(tmp_path)),
+        "disk": lambda: open_folder(str(tmp_path)),
         "memory": lambda: open_folder(f"memory://{uuid4()}"),
+        "s3": lambda: open_folder(f"{request.getfixturevalue('bucket')}/folder"),
         "remote": lambda: (RemoteFolder(tmp_path), "/inside"),
     }[kind]()
     fs.makedirs(root, exist_ok=True)

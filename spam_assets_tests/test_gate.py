@@ -140,12 +140,12 @@ def test_a_day_that_somebody_vouches_for_is_learnt(
     land_day: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from spam_assets import assets
+    from spam_assets.assets import model_assets
 
     mail = make_mail(landed[6], MESSAGES)
     land_day(landed[6], mail.assign(label=mail["label"].map({"ham": "spam", "spam": "ham"})))
-    vouching = assets.SETTINGS.model_copy(update={"vouched_days": landed[6]})
-    monkeypatch.setattr(assets, "SETTINGS", vouching)
+    vouching = model_assets.SETTINGS.model_copy(update={"vouched_days": landed[6]})
+    monkeypatch.setattr(model_assets, "SETTINGS", vouching)
     run = run_days(settings, instance, landed[0], landed[6])
     assert check_results(instance, run)["labels_agree_with_earlier_days"].passed
     _, _, models = stores(settings)

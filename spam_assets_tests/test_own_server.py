@@ -127,7 +127,7 @@ def check_days(desk: Desk, server: MlflowServer, days: list[str], login: tuple[s
         assert ask("runs/get", run_id=found[1])["run"]["info"]["status"] == "FINISHED"
 
     where, probabilities = desk.run("-W", "ignore", "-c", LOAD_ELSEWHERE).stdout.split("\n")[:2]
-    assert "/code/spam_assets/" in where, "the model brings its own code"
+    assert "/code/modules/spam_assets/" in where, "the model brings its own code"
     assert re.fullmatch(r"\[[01]\.\d+\]|\[\d\.?\d*e-\d+\]", probabilities)
     if login is not None:
         left = [path for path in desk.home.rglob("*") if path.is_file() and login[1].encode() in path.read_bytes()]

@@ -28,7 +28,7 @@ def test_the_rooms_keep_their_rules() -> None:
     [
         ("mail/blocking_rules.py", "import dagster"),
         ("learning/training.py", "import mlflow"),
-        ("assets.py", "import mlflow"),
+        ("assets/mail_assets.py", "import mlflow"),
         ("mail/parsing.py", "import spam_assets.settings"),
         ("io_managers/daily_files.py", "import spam_assets.assets"),
         ("landing/zone.py", "import dagster"),

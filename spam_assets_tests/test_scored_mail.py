@@ -161,9 +161,9 @@ def test_scored_days_are_neither_landed_nor_learnt(home: Home) -> None:
 def test_scores_stand_beside_the_incoming_file_where_that_is_wanted(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from spam_assets import assets
+    from spam_assets.assets import report_assets
 
-    monkeypatch.setattr(assets, "SETTINGS", assets.SETTINGS.model_copy(update={"scores_csv": True}))
+    monkeypatch.setattr(report_assets, "SETTINGS", report_assets.SETTINGS.model_copy(update={"scores_csv": True}))
     home.land(35)
     assert home.score(35).is_success
     path = Path(home.settings.landing_url) / f"scored-{day_text(35)}.csv"

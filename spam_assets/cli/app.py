@@ -12,6 +12,7 @@ from spam_assets.cli import (
     demo,
     exclusion,
     forget,
+    init,
     labels,
     land,
     models,
@@ -31,7 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(demo.commands)
 app.add_typer(land.land, name="land")
-for group in (replay, run, score, models, champion, classify, compare, labels, exclusion, forget, operate):
+for group in (replay, run, score, models, champion, classify, compare, labels, exclusion, forget, operate, init):
     app.add_typer(group.commands)
 
 

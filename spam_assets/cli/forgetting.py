@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from upath import UPath
 
 from spam_assets.engine.event_texts import compact_databases, erase_texts
 from spam_assets.engine.run_days import run_days
-from spam_assets.io_managers.daily_files import StorageError, write_day
+from spam_assets.file_changes import Instead
+from spam_assets.files import Content
+from spam_assets.io_managers.daily_files import StorageError, change_day
 from spam_assets.jobs import mail_job, score_job
 from spam_assets.landing.corrections import complete_ids
 from spam_assets.landing.errors import LandingError
@@ -121,46 +124,70 @@ def _delete_from_storage(
     settings: Settings, stores: Stores, is_meant: Callable[[str], bool], day: str
 ) -> Iterator[str]:
     for asset in FRAMES_OF_MAIL:
-        if not stores.frames.has_day(asset, day):
-            continue
-        frame = stores.frames.load_day(asset, day)
-        # Ids that raw mail lacks are those of validated mail; the day is made again in any case.
-        stays = [row for row, cell in enumerate(frame[MESSAGE_ID]) if cell is None or not is_meant(str(cell))]
-        if len(stays) < len(frame):
-            left = frame.iloc[stays].reset_index(drop=True)
-            write_day(stores.frames.path_of(asset, day), stores.frames.to_bytes(left))
-            yield f"storage: {len(frame) - len(left)} messages deleted from {asset} of {day}"
+        if stores.frames.has_day(asset, day):
+            count = _rewrite(stores.frames.path_of(asset, day), partial(_take_from_frame, stores, asset, day, is_meant))
+            if count:
+                yield f"storage: {count} messages deleted from {asset} of {day}"
     vectors = list(open_text_vectors(settings).files_of(day))
     for path in vectors:
         path.unlink()
     if vectors:
         yield f"storage: vectorised text of {day} deleted, {len(vectors)} files; it is made again when it is needed"
     if stores.features.has_day("mail_features", day):
-        import numpy as np
+        path = stores.features.path_of("mail_features", day)
+        if count := _rewrite(path, partial(_take_from_features, stores, day, is_meant)):
+            yield f"storage: {count} messages deleted from mail_features of {day}"
 
-        from spam_assets.learning.day_parts import select_messages
 
-        features = stores.features.load_day("mail_features", day)
-        stays_here = np.array([not is_meant(known) for known in features.message_ids.tolist()], dtype=np.bool_)
-        if not stays_here.all():
-            features_left = select_messages(features, stays_here)
-            write_day(stores.features.path_of("mail_features", day), stores.features.to_bytes(features_left))
-            yield f"storage: {len(features) - len(features_left)} messages deleted from mail_features of {day}"
+def _rewrite(path: UPath, take: Callable[[], tuple[Content, int]]) -> int:
+    """Store what `take` leaves of a file, and return how much it took; it reads the file, again if that changes."""
+    count = 0
+
+    def change() -> Content | Instead:
+        nonlocal count
+        left, count = take()
+        return left if count else Instead.KEEP
+
+    change_day(path, change)
+    return count
+
+
+def _take_from_frame(stores: Stores, asset: str, day: str, is_meant: Callable[[str], bool]) -> tuple[Content, int]:
+    from spam_assets.mail.mail_batches import collect_like, iterate_frames
+
+    mail = stores.frames.load_day(asset, day)
+    # Ids that raw mail lacks are those of validated mail; the day is made again in any case.
+    stays = (
+        frame[[cell is None or not is_meant(str(cell)) for cell in frame[MESSAGE_ID]]].reset_index(drop=True)
+        for frame in iterate_frames(mail)
+    )
+    left = collect_like(mail, stays)
+    return stores.frames.to_content(left), len(mail) - len(left)
+
+
+def _take_from_features(stores: Stores, day: str, is_meant: Callable[[str], bool]) -> tuple[Content, int]:
+    import numpy as np
+
+    from spam_assets.learning.day_parts import select_messages
+
+    features = stores.features.load_day("mail_features", day)
+    stays = np.array([not is_meant(known) for known in features.message_ids.tolist()], dtype=np.bool_)
+    return stores.features.to_content(select_messages(features, stays)), int((~stays).sum())
 
 
 def _delete_from_models(settings: Settings, stores: Stores, is_meant: Callable[[str], bool]) -> Iterator[str]:
     """Take the message off the lists of suspect labels; nothing else of a model names messages."""
     from spam_assets.learning.model_files import dump_model, load_model
 
-    count = 0
-    stored = [(asset, day) for asset in stores.models.stored_assets() for day in stores.models.stored_days(asset)]
-    for asset, day in stored:
+    def take(asset: str, day: str) -> tuple[bytes, int]:
         model = stores.models.load_day(asset, day)
         left = tuple(suspect for suspect in model.suspects if not is_meant(suspect.message_id))
-        if len(left) < len(model.suspects):
-            write_day(stores.models.path_of(asset, day), dump_model(replace(model, suspects=left)))
-            count += 1
-    yield f"storage: taken off the suspects of {count} models"
+        count = len(model.suspects) - len(left)
+        return dump_model(replace(model, suspects=left)) if count else b"", count
+
+    stored = [(asset, day) for asset in stores.models.stored_assets() for day in stores.models.stored_days(asset)]
+    changed = [_rewrite(stores.models.path_of(asset, day), partial(take, asset, day)) for asset, day in stored]
+    yield f"storage: taken off the suspects of {sum(map(bool, changed))} models"
     # Models that older versions logged list their suspects as well.
     if not settings.has_tracking_server and settings.artifact_folder.exists():
         for path in settings.artifact_folder.rglob("model.npz"):

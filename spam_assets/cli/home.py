@@ -7,7 +7,7 @@ import os
 from datetime import date
 from pathlib import Path
 
-from spam_assets.engine.instance import prepare_instance
+from spam_assets.engine.instance import prepare_instance, require_variables
 from spam_assets.engine.private_home import keep_home_private
 from spam_assets.files import replace_local_file
 from spam_assets.settings import ENV_FILE, Settings
@@ -30,6 +30,9 @@ def prepare_home(settings: Settings) -> str | None:
     Returns:
         What a person should know: that runs are kept elsewhere than in the home folder, and what Dagster's
         configuration lacks, see `engine.instance.prepare_instance`.
+
+    Raises:
+        MissingVariableError: Dagster's configuration names a variable that is not set.
     """
     from spam_assets.registry.store import prepare_tracking_store  # takes seconds, which landing mail need not wait for
 
@@ -40,6 +43,7 @@ def prepare_home(settings: Settings) -> str | None:
     # An instance of one's own, which other projects may share, stays as it is.
     is_ours = place == settings.dagster_home or not (place / "history").exists() or (place / "dagster.yaml").exists()
     lack = prepare_instance(place) if is_ours else None
+    require_variables(place)
     prepare_tracking_store(settings)
     os.environ["DAGSTER_HOME"] = str(place)
     if place == settings.dagster_home:

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ def run_in_child(limit_seconds: float, function: Callable[P, T], *inputs: P.args
     from loky import get_reusable_executor
     from loky.process_executor import BrokenProcessPool
 
+    # What a child of ours reads stays in its memory; that it is replaced now and then is news for nobody.
+    warnings.filterwarnings("ignore", message="A worker (was restarted|stopped) while some jobs")
     with _being_allowed_children():
         executor = get_reusable_executor(1, timeout=IDLE_SECONDS, initializer=_get_ready, initargs=(os.getpid(),))
         is_over = False

@@ -1,6 +1,8 @@
 """The instance: `dagster.yaml` of the home folder, written once and kept up to date until a person changes it."""
 
 import hashlib
+import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import dagster as dg
 import yaml
 
 from spam_assets.files import replace_local_file
+from spam_assets.shared.place import MissingVariableError
 
 SECTIONS = """\
 telemetry:
@@ -57,6 +60,7 @@ freshness:
 python_logs:
   python_log_level: INFO
 """
+_VARIABLE = re.compile(r"^\s*env: (SPAM_ASSETS_\w+)$", re.MULTILINE)
 _SEAL = "# Written by spam-assets, which keeps it up to date until you change it: it is yours then. Seal "
 _WRITTEN_BEFORE_SEALS = {
     "f776b15fd41a4942f9261f64c74a4824142c5e7dec9e9251dfa93d665386d89f",
@@ -88,10 +92,33 @@ def prepare_instance(dagster_home: Path) -> str | None:
     lacking = [name for name in _find_missing(yaml.safe_load(SECTIONS), theirs) if name.rpartition(".")[2] not in text]
     if not lacking:
         return None
+    remedy = "delete it"
+    if "postgres" in text:  # the default has its runs in other files
+        remedy = "run spam-assets init again"
     return (
-        f"{path} was changed, so it is left as it is, and lacks {', '.join(lacking)} of today's; delete it to get "
+        f"{path} was changed, so it is left as it is, and lacks {', '.join(lacking)} of today's; {remedy} to get "
         "today's, or name in a comment there what you do without"
     )
+
+
+def require_variables(dagster_home: Path) -> None:
+    """See that the environment has what `dagster.yaml` takes from there.
+
+    Raises:
+        MissingVariableError: it has not.
+    """
+    path = dagster_home / "dagster.yaml"
+    names = find_variables(path.read_text(encoding="utf-8")) if path.exists() else []
+    if missing := [name for name in names if not os.environ.get(name)]:
+        raise MissingVariableError(
+            f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set, and {path} takes the URL from "
+            "the environment; set it there or in .env"
+        )
+
+
+def find_variables(text: str) -> list[str]:
+    """Return the names of our variables that a `dagster.yaml` or `celery.yaml` refers to, in order, each once."""
+    return list(dict.fromkeys(_VARIABLE.findall(text)))
 
 
 def is_sensor_on(instance: dg.DagsterInstance, name: str, *, by_default: bool) -> bool:

@@ -11,7 +11,13 @@ from contextlib import contextmanager, suppress
 import dagster as dg
 
 from spam_assets.engine.locks import TRAINING_POOL
-from spam_assets.engine.tags import COMMAND_TAG, MAX_RETRIES_TAG, RETRIES_OF_A_PERSONS_RUN
+from spam_assets.engine.tags import (
+    COMMAND_TAG,
+    MAX_RETRIES_TAG,
+    PERSONS_RUN_TAG,
+    PRIORITY_TAG,
+    RETRIES_OF_A_PERSONS_RUN,
+)
 from spam_assets.settings import Settings
 from spam_assets.shared.agreement import check_agreement, join_others
 from spam_assets.shared.place import choose_dagster_home, find_place
@@ -53,8 +59,12 @@ def prepare_run(settings: Settings, instance: dg.DagsterInstance, run: dg.Dagste
             )
         return
     check_agreement(settings)
-    if MAX_RETRIES_TAG not in run.tags and COMMAND_TAG not in run.tags:
-        instance.add_run_tags(run.run_id, RETRIES_OF_A_PERSONS_RUN)
+    if COMMAND_TAG in run.tags:  # nobody would see it go on
+        instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0", PERSONS_RUN_TAG: "true"})
+        return
+    retries = {} if MAX_RETRIES_TAG in run.tags else RETRIES_OF_A_PERSONS_RUN
+    # A retry has the tags of the run that died, and what that began comes before what nobody has begun.
+    instance.add_run_tags(run.run_id, {**retries, PRIORITY_TAG: run.tags.get(PRIORITY_TAG, "1")})
 
 
 @contextmanager

@@ -17,9 +17,9 @@ def check_one_day(context: dg.AssetExecutionContext | dg.InputContext) -> None:
         executor = context.job_def.executor_def.name
     if len(days) > 1:
         raise dg.Failure(
-            f"this step was given {len(days)} days at once, {days[0]} to {days[-1]}, by the executor `{executor}`, "
-            "which ships steps to other processes; a range of days needs `day_by_day`, the executor of this project, "
-            "which takes one day after the other in the process of the run: leave `executor` out, or launch a run for "
-            "each day",
+            f"this step was given {len(days)} days at once, {days[0]} to {days[-1]}, by the executor `{executor}`; an "
+            "executor that ships steps to other processes gives them all days of a run, and only `day_by_day`, the one "
+            "of this project, takes them one after the other, in the process of the run: leave `executor` out, or "
+            "launch a run for each day",
             allow_retries=False,
         )

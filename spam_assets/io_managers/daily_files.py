@@ -19,6 +19,7 @@ from upath import UPath
 
 from spam_assets.engine.one_day import check_one_day
 from spam_assets.engine.transient_faults import retrying_storage
+from spam_assets.file_changes import Change, change_file
 from spam_assets.files import Content, MeasuredContent, replace_file
 from spam_assets.learning.code_versions import OtherVersionError
 from spam_assets.urls import hide_credentials
@@ -46,9 +47,25 @@ def write_day(path: UPath, content: Content) -> None:
     Raises:
         StorageError: it cannot be written: a full disk, a folder that may not be written. What was there stays.
     """
-    try:
+    with _telling_what_stays(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path.fs, path.path, content)
+
+
+def change_day(path: UPath, change: Change) -> None:
+    """Change a stored file, see `file_changes.change_file`: nothing that a run stores meanwhile is lost.
+
+    Raises:
+        StorageError: as `write_day`.
+    """
+    with _telling_what_stays(path):
+        change_file(path.fs, path.path, change)
+
+
+@contextmanager
+def _telling_what_stays(path: UPath) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         raise StorageError(

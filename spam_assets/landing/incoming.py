@@ -6,6 +6,7 @@ No model learns it: `landing.zone` does not see these files, nor does this modul
 import csv
 import io
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar
 
 import pandas as pd
@@ -28,8 +29,7 @@ class IncomingZone(LandingZone):
         with self._reaching():
             is_there = self._fs.exists(f"{self._root}/{name}")
         if is_there:
-            rows = list(csv.reader(io.StringIO(self._read_file(name).decode("utf-8"), newline="")))
-            self._replace_file(name, _write_csv([rows[0], *(row for row in rows[1:] if not is_meant(row[0]))]))
+            self._remove_from_file(name, partial(_remove_from_scores, is_meant=is_meant))
         return count
 
     def write_scores(self, day: str, scores: pd.DataFrame) -> str:
@@ -48,6 +48,12 @@ class IncomingZone(LandingZone):
         name = f"scored-{day}.csv"
         self._replace_file(name, _write_csv([scores.columns, *rows]))
         return self._display(name)
+
+
+def _remove_from_scores(content: bytes, is_meant: IsMeant) -> tuple[bytes, int]:
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8"), newline="")))
+    left = [rows[0], *(row for row in rows[1:] if not is_meant(row[0]))]
+    return _write_csv(left), len(rows) - len(left)
 
 
 def _write_csv(rows: Iterable[Iterable[object]]) -> bytes:

@@ -9,15 +9,17 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, ClassVar, Final
 
 import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
 
+from spam_assets.file_changes import Instead, change_file
 from spam_assets.files import LandedFile, hash_file, list_folder, replace_file
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_corrections, read_corrections
 from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
@@ -247,26 +249,35 @@ class LandingZone(Folder):
         """
         count = 0
         for file in self._list_day(day):
-            name, content = file.name, self._read_file(file.name)
+            name = file.name
             if file in select_training_files([file]):
-                file_format = name.partition(".")[2]
-                left, removed = remove_from_table(
-                    content,
-                    file_format,
-                    day,
-                    self._display(name),
-                    is_meant,
-                    self.max_day_bytes,
+                remove = partial(
+                    remove_from_table,
+                    file_format=name.partition(".")[2],
+                    day=day,
+                    name=self._display(name),
+                    is_meant=is_meant,
+                    max_bytes=self.max_day_bytes,
                     has_labels=self.has_labels,
                 )
-                count += removed
+                count += self._remove_from_file(name, remove)
             else:
-                left, removed = remove_from_corrections(content, self._display(name), is_meant)
-            with self._reaching():
-                if left is None:
-                    self._fs.rm_file(f"{self._root}/{name}")
-                elif removed:
-                    replace_file(self._fs, f"{self._root}/{name}", left)
+                self._remove_from_file(
+                    name, partial(remove_from_corrections, name=self._display(name), is_meant=is_meant)
+                )
+        return count
+
+    def _remove_from_file(self, name: str, remove: Callable[[bytes], tuple[bytes | None, int]]) -> int:
+        """Rewrite a file; `remove` returns what is left of a content, None for nothing, and how many rows went."""
+        count = 0
+
+        def change() -> bytes | Instead:
+            nonlocal count
+            left, count = remove(self._fs.cat_file(f"{self._root}/{name}"))
+            return Instead.REMOVE if left is None else left if count else Instead.KEEP
+
+        with self._reaching():
+            change_file(self._fs, f"{self._root}/{name}", change)
         return count
 
     def _list_day(self, day: str) -> tuple[LandedFile, ...]:

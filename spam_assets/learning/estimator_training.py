@@ -21,6 +21,7 @@ from spam_assets.learning.day_parts import Messages, take_all
 from spam_assets.learning.estimator_errors import EstimatorError, tell_error
 from spam_assets.learning.estimator_model import EstimatorModel
 from spam_assets.learning.estimator_reading import EstimatorReading, stack
+from spam_assets.learning.estimator_scores import compute_margins
 from spam_assets.learning.features import TABLE_SIZES, WORDS, MailFeatures
 from spam_assets.learning.label_suspects import SuspectLabel
 from spam_assets.learning.methods import MUST_RETURN, Method
@@ -68,6 +69,7 @@ class _EstimatorLearner:
         self._reading = EstimatorReading(self._estimator, self._blame)
         self._is_streaming = hasattr(self._reading.rest, "partial_fit")
         self._is_ready = False
+        self._in_hand: tuple[Messages, MailFeatures, Any] | None = None
         self._seen: list[Any] = []  # what a fit is given, a day each
         self._labels: list[npt.NDArray[np.int64]] = []
         self._fitted_days: list[str] = []
@@ -77,18 +79,20 @@ class _EstimatorLearner:
 
     def score_margins(self, messages: Messages) -> npt.NDArray[np.float64]:
         """See ``daily_protocol.Learner``."""
-        features = take_all(messages)
-        if not len(features):
+        if not len(messages):
             return np.empty(0)
         if not self._is_streaming and self.ham + self.spam >= REFIT_GROWTH * self._fitted_messages:
             self._fit()
-        return self._reading.compute_margins(features)
+        _, mail = self._read(messages)
+        with self._blame("scoring"):
+            return compute_margins(self._reading.rest, mail)
 
     def learn(self, messages: Messages, margins: npt.NDArray[np.float64] | None, day: str) -> None:  # noqa: ARG002
         """See ``daily_protocol.Learner``."""
-        features = take_all(messages)
-        if not len(features):
+        if not len(messages):
             return
+        features, mail = self._read(messages)
+        self._in_hand = None
         labels = np.ascontiguousarray(features.labels)
         words = features.views[WORDS]
         count_words(words.indices, words.offsets, labels, np.ones(len(labels), np.bool_), self._counts)
@@ -96,10 +100,6 @@ class _EstimatorLearner:
         self.spam += spam
         self.ham += len(labels) - spam
         self._newest = day
-        if not self._is_ready:
-            self._reading.get_ready(features)
-            self._is_ready = True
-        mail = self._reading.read(features)
         wanted = labels.astype(np.int64)
         if self._is_streaming:
             with self._blame("partial_fit"):
@@ -121,6 +121,16 @@ class _EstimatorLearner:
     def suspect_early_mail(self, calibration: Calibration) -> list[SuspectLabel]:  # noqa: ARG002
         """See ``daily_protocol.Learner``; an estimator cannot say what it would say had it not learnt a message."""
         return []
+
+    def _read(self, messages: Messages) -> tuple[MailFeatures, Any]:
+        """A day's messages, and what the estimator is given of them: once for a day that is scored and then learnt."""
+        if self._in_hand is None or self._in_hand[0] is not messages:
+            features = take_all(messages)
+            if not self._is_ready:
+                self._reading.get_ready(features)
+                self._is_ready = True
+            self._in_hand = messages, features, self._reading.read(features)
+        return self._in_hand[1:]
 
     def _fit(self) -> None:
         mail = stack(self._seen)

@@ -108,7 +108,8 @@ def featurize_mail(frame: pd.DataFrame) -> MailFeatures:
         parts[WORDS].append(SparseRows(words, word_offsets))
         parts[PATTERNS].append(SparseRows(patterns, pattern_offsets))
     views = {view: _stack(rows) for view, rows in parts.items()}
-    return MailFeatures(frame[MESSAGE_ID].to_numpy(dtype=object), labels, views)
+    # A copy: a view would keep the frame's whole block of texts, of every batch of a long day.
+    return MailFeatures(frame[MESSAGE_ID].to_numpy(dtype=object, copy=True), labels, views)
 
 
 def read_frame(frame: pd.DataFrame) -> MailFeatures:

@@ -130,7 +130,7 @@ def parse_method(reference: str | None, trusted_types: frozenset[str] = frozense
 def _name_value(value: Any) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__} itself"
-    return "nothing" if value is None else f"a {type(value).__name__}"
+    return "nothing" if value is None else f"something of type {type(value).__name__}"
 
 
 def _fix_random_states(estimator: Any) -> Any:

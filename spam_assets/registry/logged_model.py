@@ -1,11 +1,11 @@
 """What travels with a model, so that plain `mlflow.pyfunc.load_model` works where only its requirements are.
 
-The model is arrays in one `.npz` file; beside it go the modules of the two pure rooms that parse and score mail, and of
-somebody else's estimator the module that its types are of, where that is no installed package.
+The model is arrays in one `.npz` file; beside it go, in one archive, the modules of the two pure rooms that parse and
+score mail, and of somebody else's estimator the module that its types are of, where that is no installed package.
 """
 
 import ast
-import shutil
+import io
 import sys
 import tempfile
 import warnings
@@ -16,9 +16,11 @@ from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import spam_assets
 from spam_assets.mail.columns import LABEL, MAIL_COLUMNS, TEXT
+from spam_assets.registry import model_loader
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
@@ -33,6 +35,8 @@ CLASSIFIER_MODULE = "spam_assets.learning.classifier"
 """The one of ours that compiles."""
 BUILT_IN = frozenset(sys.stdlib_module_names)
 MODEL_FILE = "model.npz"
+CARRIED_LOADER = "spam_model_loader"
+"""The name under which `model_loader` travels."""
 OWN_PACKAGE = "spam_assets"
 
 
@@ -98,21 +102,30 @@ def list_requirements(luggage: Luggage = OUR_LUGGAGE) -> list[str]:
     return [f"{package}=={find_version(package)}" for package in luggage.packages]
 
 
-def copy_serving_code(folder: Path, luggage: Luggage = OUR_LUGGAGE) -> Path:
-    """Copy the modules that scoring needs below `folder` and return the package's folder."""
-    source = Path(spam_assets.__file__).parent
-    package = folder / "code" / source.name
-    for file in find_serving_files(luggage.modules):
-        copy = package / file.relative_to(source)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, copy)  # not its mode: a home folder is its owner's alone
-    return package
-
-
 @cache
-def find_serving_files(modules: tuple[str, ...] = OUR_LUGGAGE.modules) -> tuple[Path, ...]:
-    """Return the files of this package that scoring imports; each is an upload for each training date."""
-    return find_imported_files(Path(spam_assets.__file__).parent, *modules)
+def pack_serving_code(loader: str, modules: tuple[str, ...]) -> dict[str, bytes]:
+    """Return the files of ours that travel, by name: the modules that scoring imports in an archive, and its loader.
+
+    Equal modules give equal bytes.
+    """
+    package = Path(spam_assets.__file__).parent
+    buffer = io.BytesIO()
+    with ZipFile(buffer, "w", ZIP_DEFLATED) as archive:
+        archive.comment = loader.encode()
+        for file in find_imported_files(package, *modules):
+            entry = ZipInfo(file.relative_to(package.parent).as_posix())  # without its time, or its mode
+            archive.writestr(entry, file.read_bytes(), ZIP_DEFLATED)
+    return {
+        model_loader.MODULES_FILE: buffer.getvalue(),
+        f"{CARRIED_LOADER}.py": Path(model_loader.__file__).read_bytes(),
+    }
+
+
+def copy_serving_code(folder: Path, luggage: Luggage = OUR_LUGGAGE) -> list[str]:
+    """Write what travels of ours into a folder and return the paths of the files."""
+    for name, content in pack_serving_code(luggage.loader, luggage.modules).items():
+        (folder / name).write_bytes(content)
+    return [str(folder / name) for name in pack_serving_code(luggage.loader, luggage.modules)]
 
 
 def find_imported_files(package: Path, *modules: str) -> tuple[Path, ...]:
@@ -195,9 +208,9 @@ def log_model(run_id: str, model: "TrainedModel") -> str:
         path.write_bytes(dump_logged_model(model))
         logged = mlflow.pyfunc.log_model(
             name="model",
-            loader_module=luggage.loader,
+            loader_module=CARRIED_LOADER,
             data_path=str(path),
-            code_paths=[str(copy_serving_code(Path(folder), luggage)), *map(str, luggage.foreign_code)],
+            code_paths=[*copy_serving_code(Path(folder), luggage), *map(str, luggage.foreign_code)],
             pip_requirements=list_requirements(luggage),
             signature=build_signature(),
         )

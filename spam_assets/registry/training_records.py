@@ -22,8 +22,8 @@ from spam_assets.registry.logged_model import (
     MODEL_FILE,
     dump_logged_model,
     find_luggage,
-    find_serving_files,
     find_version,
+    pack_serving_code,
 )
 
 if TYPE_CHECKING:
@@ -160,9 +160,9 @@ def build_record(
     seconds: float,
 ) -> TrainingRecord:
     """Return the record of a training in this process; arguments as in `TrainingRecord`."""
-    package = Path(spam_assets.__file__).parent
-    files = find_serving_files(find_luggage(model).modules)
-    code = {f"code/{file.relative_to(package.parent).as_posix()}": file.read_bytes() for file in files}
+    luggage = find_luggage(model)
+    carried = pack_serving_code(luggage.loader, luggage.modules)
+    code = {f"code/{name}": content for name, content in carried.items()}
     figures = {"threshold": model.threshold, "ham": model.ham, "spam": model.spam, **asdict(model.evaluation)}
     return TrainingRecord(
         training_date,

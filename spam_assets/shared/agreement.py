@@ -14,17 +14,20 @@ from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from uuid import uuid4
 
+from dotenv import dotenv_values
+
 from spam_assets.learning.code_versions import FEATURES_VERSION, MODEL_VERSION
-from spam_assets.settings import Settings
+from spam_assets.settings import ENV_FILE, Settings
 from spam_assets.shared.place import Place, find_place
 from spam_assets.urls import hide_credentials
 
 BEGINNING = "agreement-"
 PACKAGES = ("spam-assets", "dagster", "mlflow", "numpy", "scikit-learn")
 SETTINGS_THAT_MATTER = (
-    "start_date", "end_date", "window_days", "target_fpr", "vouched_days", "estimator", "challengers", "trusted_types",
+    "window_days", "target_fpr", "vouched_days", "estimator", "challengers", "trusted_types",
     "max_day_megabytes", "experiment",
 )  # fmt: skip
+DATES = ("SPAM_ASSETS_START_DATE", "SPAM_ASSETS_END_DATE")
 
 
 class DisagreementError(Exception):
@@ -37,6 +40,9 @@ _joined: dict[int, str] = {}
 
 def describe_this_process(settings: Settings) -> dict[str, str]:
     """Return what must be the same everywhere, by names that a person knows; without secrets."""
+    by_a_person = {**dotenv_values(ENV_FILE), **os.environ}
+    # What landed is known to all, and a process that lives need not have heard of the newest day.
+    dates = {name: by_a_person.get(name) or "as mail landed" for name in DATES}
     chosen = {f"SPAM_ASSETS_{name.upper()}": str(getattr(settings, name)) for name in SETTINGS_THAT_MATTER}
     places = {
         "SPAM_ASSETS_LANDING": settings.shown_landing,
@@ -44,7 +50,7 @@ def describe_this_process(settings: Settings) -> dict[str, str]:
         "MLFLOW_TRACKING_URI": hide_credentials(settings.tracking_uri),
     }
     versions = {package: version(package) for package in PACKAGES}
-    return {**chosen, **places, **versions, "features": FEATURES_VERSION, "models": MODEL_VERSION}
+    return {**dates, **chosen, **places, **versions, "features": FEATURES_VERSION, "models": MODEL_VERSION}
 
 
 def join_others(settings: Settings) -> None:

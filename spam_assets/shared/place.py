@@ -23,6 +23,10 @@ DAGSTER_HOME_LINE = "DAGSTER_HOME="
 BY_DEFAULT = "nobody"
 
 
+class MissingVariableError(Exception):
+    """`dagster.yaml` names a variable that is not in the environment; the message says which."""
+
+
 class Lock(Protocol):
     """A lock between processes; it is free again when its holder dies."""
 
@@ -83,7 +87,7 @@ def find_place(settings: Settings) -> Place:
     """Return where this process and the others share what they share.
 
     Raises:
-        KeyError: `dagster.yaml` names a variable of the environment that is not set.
+        MissingVariableError: `dagster.yaml` names a variable of the environment that is not set.
     """
     url = find_postgres_url(choose_dagster_home(settings)[0])
     if url is None:
@@ -149,4 +153,11 @@ def _build_url(configuration: Mapping[str, Any]) -> str:
 
 
 def _resolve(value: Any) -> Any:
-    return os.environ[value["env"]] if isinstance(value, Mapping) and set(value) == {"env"} else value
+    if not isinstance(value, Mapping) or set(value) != {"env"}:
+        return value
+    name = value["env"]
+    if not os.environ.get(name):
+        raise MissingVariableError(
+            f"{name} is not set, and dagster.yaml takes it from the environment; set it there or in .env"
+        )
+    return os.environ[name]

@@ -3,11 +3,18 @@
 from pathlib import Path
 
 import pytest
+from upath import UPath
 
-from spam_assets.cli.forgetting import find_days, name_message
+from spam_assets.cli.forgetting import _delete_from_storage, find_days, name_message
+from spam_assets.feature_files import featurize_day
+from spam_assets.io_managers.daily_files import write_day
+from spam_assets.landing import table_batches
 from spam_assets.landing.corrections import write_corrections
 from spam_assets.landing.incoming import IncomingZone
 from spam_assets.landing.zone import LandingZone
+from spam_assets.learning import day_parts
+from spam_assets.mail.mail_batches import MailBatches, read_columns
+from spam_assets.mail.validation import validate_day
 from spam_assets.resources import open_stores
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail
@@ -83,6 +90,31 @@ def test_a_forgotten_message_is_nowhere_in_the_home_folder(home: Home) -> None:
     later = home.run("backfill")
     assert later.returncode == 0
     assert "2 days run: 2 with a registered model" in later.stdout
+
+
+def test_a_message_is_taken_out_of_a_stored_day_of_many_batches(
+    settings: Settings, zone: LandingZone, place: UPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table_batches, "BATCH_ROWS", 7)
+    monkeypatch.setattr(day_parts, "PART_MESSAGES", 13)
+    day = day_text(0)
+    zone.write(day, make_mail(day))
+    settings = settings.model_copy(update={"storage": str(place)})
+    stores = open_stores(settings)
+    mail = validate_day(zone.read(day).mail, day)
+    assert isinstance(mail, MailBatches)
+    write_day(stores.frames.path_of("validated_mail", day), stores.frames.to_content(mail))
+    features = featurize_day(mail)
+    write_day(stores.features.path_of("mail_features", day), stores.features.to_content(features))
+    gone, *stay = read_columns(mail, ["message_id"])["message_id"]
+    told = list(_delete_from_storage(settings, stores, name_message(gone), day))
+    assets = ("validated_mail", "mail_features")
+    assert told == [f"storage: 1 messages deleted from {asset} of {day}" for asset in assets]
+    left = stores.frames.load_day("validated_mail", day)
+    assert isinstance(left, MailBatches)
+    assert read_columns(left, ["message_id"])["message_id"].tolist() == stay
+    assert stores.features.load_day("mail_features", day).message_ids.tolist() == stay
+    assert list(_delete_from_storage(settings, stores, name_message(gone), day)) == []
 
 
 def test_a_day_that_cannot_be_read_is_told_and_the_others_are_searched(settings: Settings, landing: Path) -> None:

@@ -25,17 +25,17 @@ def landed_mail(zone: LandingZone, offset: int = 0) -> pd.DataFrame:
     return zone.read(day).frame
 
 
-def test_a_frame_comes_back_as_it_was(tmp_path: Path, zone: LandingZone) -> None:
+def test_a_frame_comes_back_as_it_was(place: UPath, zone: LandingZone) -> None:
     mail = landed_mail(zone)
-    manager = FrameIOManager(UPath(tmp_path))
+    manager = FrameIOManager(place)
     path = manager.path_of("raw_mail", day_text(0))
     write_day(path, manager.to_bytes(mail))
     pd.testing.assert_frame_equal(manager.load_day("raw_mail", day_text(0)), mail)
 
 
-def test_features_come_back_memory_mapped_and_equal(tmp_path: Path, zone: LandingZone) -> None:
+def test_features_come_back_memory_mapped_and_equal(place: UPath, zone: LandingZone) -> None:
     features = featurize_mail(landed_mail(zone))
-    manager = FeaturesIOManager(UPath(tmp_path))
+    manager = FeaturesIOManager(place)
     path = manager.path_of("mail_features", day_text(0))
     write_day(path, manager.to_bytes(features))
 
@@ -50,8 +50,8 @@ def test_features_come_back_memory_mapped_and_equal(tmp_path: Path, zone: Landin
     assert manager.read_data_version(path)
 
 
-def test_features_are_mapped_once_until_their_day_is_stored_again(tmp_path: Path, zone: LandingZone) -> None:
-    manager = FeaturesIOManager(UPath(tmp_path))
+def test_features_are_mapped_once_until_their_day_is_stored_again(place: UPath, zone: LandingZone) -> None:
+    manager = FeaturesIOManager(place)
     first, second = (featurize_mail(landed_mail(zone, offset)) for offset in range(2))
     path = manager.path_of("mail_features", day_text(0))
     write_day(path, manager.to_bytes(first))
@@ -64,17 +64,17 @@ def test_features_are_mapped_once_until_their_day_is_stored_again(tmp_path: Path
     assert loaded.message_ids.tolist() == first.message_ids.tolist()  # whoever holds the old file still reads it
 
 
-def test_a_day_without_messages_can_be_stored_as_features(tmp_path: Path, zone: LandingZone) -> None:
+def test_a_day_without_messages_can_be_stored_as_features(place: UPath, zone: LandingZone) -> None:
     features = featurize_mail(landed_mail(zone).head(0))
-    manager = FeaturesIOManager(UPath(tmp_path))
+    manager = FeaturesIOManager(place)
     write_day(manager.path_of("mail_features", day_text(0)), manager.to_bytes(features))
     assert len(manager.load_day("mail_features", day_text(0))) == 0
 
 
-def test_a_model_comes_back_with_the_same_scores_and_bytes(tmp_path: Path, zone: LandingZone) -> None:
+def test_a_model_comes_back_with_the_same_scores_and_bytes(place: UPath, zone: LandingZone) -> None:
     window = {day_text(offset): featurize_mail(landed_mail(zone, offset)) for offset in range(3)}
     model = train_model(window, TrainingSettings())
-    manager = ModelIOManager(UPath(tmp_path))
+    manager = ModelIOManager(place)
     path = manager.path_of("trained_model", day_text(2))
     write_day(path, manager.to_bytes(model))
 
@@ -103,9 +103,9 @@ def test_storage_works_at_an_fsspec_url(manager_class: type[DailyFileIOManager],
 @pytest.mark.parametrize("manager_class", [FrameIOManager, FeaturesIOManager, ModelIOManager])
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not really", b"PAR1....PAR1", b"ARROW1\0\0" + b"\xff" * 64])
 def test_a_damaged_file_names_asset_day_path_and_remedy(
-    tmp_path: Path, manager_class: type[DailyFileIOManager], content: bytes
+    place: UPath, manager_class: type[DailyFileIOManager], content: bytes
 ) -> None:
-    manager = manager_class(UPath(tmp_path))
+    manager = manager_class(place)
     path = manager.path_of("some_asset", day_text(0))
     write_day(path, content)
     with pytest.raises(StorageError) as failure:
@@ -114,8 +114,8 @@ def test_a_damaged_file_names_asset_day_path_and_remedy(
     assert all(part in text for part in ("some_asset", day_text(0), str(path), "materialize some_asset"))
 
 
-def test_a_missing_file_names_asset_day_path_and_remedy(tmp_path: Path) -> None:
-    manager = FrameIOManager(UPath(tmp_path))
+def test_a_missing_file_names_asset_day_path_and_remedy(place: UPath) -> None:
+    manager = FrameIOManager(place)
     with pytest.raises(StorageError, match="is not in storage") as failure:
         manager.load_day("raw_mail", day_text(0))
     assert f"materialize raw_mail for {day_text(0)} first" in (failure.value.description or "")

@@ -21,10 +21,10 @@ class Maker:
         return MATRIX * self.made
 
 
-def test_a_day_is_made_once_and_again_when_its_mail_or_the_vectoriser_is_another(tmp_path: Path) -> None:
+def test_a_day_is_made_once_and_again_when_its_mail_or_the_vectoriser_is_another(place: UPath) -> None:
     make = Maker()
     for _ in range(2):
-        vectors = DailyTextVectors(UPath(tmp_path))  # as another process would
+        vectors = DailyTextVectors(place)  # as another process would
         for _ in range(2):
             assert (vectors.look_up("2030-01-01", "v1", "key", make) != MATRIX).nnz == 0
     assert make.made == 1
@@ -32,24 +32,24 @@ def test_a_day_is_made_once_and_again_when_its_mail_or_the_vectoriser_is_another
     vectors.look_up("2030-01-02", "v1", "key", make)
     vectors.look_up("2030-01-01", "v1", "other", make)
     assert make.made == 4
-    again = DailyTextVectors(UPath(tmp_path)).look_up("2030-01-01", "v2", "key", make)
+    again = DailyTextVectors(place).look_up("2030-01-01", "v2", "key", make)
     assert again.dtype == MATRIX.dtype
     assert make.made == 4
     assert len(list(vectors.files_of("2030-01-01"))) == 2
     assert list(vectors.files_of("2030-01-03")) == []
 
 
-def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again(place: UPath) -> None:
     make = Maker()
-    DailyTextVectors(UPath(tmp_path)).look_up("2030-01-01", "v", "key", make)
-    (path,) = DailyTextVectors(UPath(tmp_path)).files_of("2030-01-01")
+    DailyTextVectors(place).look_up("2030-01-01", "v", "key", make)
+    (path,) = DailyTextVectors(place).files_of("2030-01-01")
     path.write_bytes(path.read_bytes()[:100])
-    DailyTextVectors(UPath(tmp_path)).look_up("2030-01-01", "v", "key", make)
+    DailyTextVectors(place).look_up("2030-01-01", "v", "key", make)
     assert make.made == 2
 
 
-def test_what_is_no_sparse_matrix_is_not_kept(tmp_path: Path) -> None:
-    vectors = DailyTextVectors(UPath(tmp_path))
+def test_what_is_no_sparse_matrix_is_not_kept(place: UPath) -> None:
+    vectors = DailyTextVectors(place)
     made = [vectors.look_up("2030-01-01", "v", "key", lambda: np.ones((2, 2))) for _ in range(2)]
     assert made[0] is not made[1]
     assert list(vectors.files_of("2030-01-01")) == []

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
 from spam_assets.landing import zone as landing
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, read_corrections
@@ -35,11 +36,11 @@ def read_corrected(folder: Path, corrections: str | bytes, mail: str = MAIL) -> 
     return LandingZone(str(folder)).read(DAY)
 
 
-def test_named_messages_get_the_label_and_the_rest_of_the_day_stays(folder: Path) -> None:
+def test_named_messages_get_the_label_and_the_rest_of_the_day_stays(place: UPath) -> None:
     content = "message_id,label\n<3>,spam\n<2>,spam\n<9>,ham\n"
-    landed = read_corrected(folder, content)
+    landed = read_corrected(place, content)
     assert landed.frame["label"].tolist() == ["ham", "spam", "spam"]
-    path = str(folder / f"corrections-{DAY}.csv")
+    path = str(place / f"corrections-{DAY}.csv")
     assert landed.corrections == Corrections(path, applied=1, unchanged=1, unknown=1, unknown_ids=("<9>",))
     assert landed.corrections_sha256 == hashlib.sha256(content.encode()).hexdigest()
     assert landed.notes == (
@@ -48,8 +49,8 @@ def test_named_messages_get_the_label_and_the_rest_of_the_day_stays(folder: Path
     )
     assert (landed.sha256, landed.size_bytes) == (hashlib.sha256(MAIL.encode()).hexdigest(), len(MAIL))
 
-    (folder / f"corrections-{DAY}.csv").unlink()
-    plain = LandingZone(str(folder)).read(DAY)
+    (place / f"corrections-{DAY}.csv").unlink()
+    plain = LandingZone(str(place)).read(DAY)
     assert (plain.corrections, plain.corrections_sha256, plain.notes) == (NO_CORRECTIONS, None, ())
     assert plain.frame["label"].tolist() == ["ham", "spam", "ham"]
     pd.testing.assert_frame_equal(landed.frame.drop(columns="label"), plain.frame.drop(columns="label"))
@@ -58,13 +59,13 @@ def test_named_messages_get_the_label_and_the_rest_of_the_day_stays(folder: Path
 
 @pytest.mark.parametrize("file_format", FILE_FORMATS)
 def test_every_format_can_be_corrected_and_replacing_the_day_keeps_the_corrections(
-    folder: Path, file_format: str
+    place: UPath, file_format: str
 ) -> None:
-    mail = read_corrected(folder, "message_id,label\n<1>,1\n").frame
+    mail = read_corrected(place, "message_id,label\n<1>,1\n").frame
     mail["label"] = ["ham", "spam", "ham"]
-    zone = LandingZone(str(folder))
+    zone = LandingZone(str(place))
     zone.write(DAY, mail, file_format)
-    assert sorted(path.name for path in folder.iterdir()) == [f"corrections-{DAY}.csv", f"training-{DAY}.{file_format}"]
+    assert sorted(path.name for path in place.iterdir()) == [f"corrections-{DAY}.csv", f"training-{DAY}.{file_format}"]
     assert zone.read(DAY).frame["label"].tolist() == ["spam", "spam", "ham"]
 
 
@@ -77,9 +78,9 @@ def test_a_zone_in_memory_is_corrected_too() -> None:
     assert str(landed.corrections.path).startswith("memory://")
 
 
-def test_corrections_without_a_landing_file_are_no_day(folder: Path) -> None:
-    (folder / f"corrections-{DAY}.csv").write_text("message_id,label\n")
-    zone = LandingZone(str(folder))
+def test_corrections_without_a_landing_file_are_no_day(place: UPath) -> None:
+    (place / f"corrections-{DAY}.csv").write_text("message_id,label\n")
+    zone = LandingZone(str(place))
     assert zone.days() == []
     assert DAY not in zone.days()
     assert zone.list_files() == {}
@@ -87,10 +88,10 @@ def test_corrections_without_a_landing_file_are_no_day(folder: Path) -> None:
         zone.read(DAY)
 
 
-def test_corrections_that_are_not_csv_are_left_alone(folder: Path) -> None:
-    read_corrected(folder, "message_id,label\n<1>,spam\n")
-    (folder / f"corrections-{DAY}.csv").rename(folder / f"corrections-{DAY}.jsonl")
-    assert LandingZone(str(folder)).read(DAY).corrections == NO_CORRECTIONS
+def test_corrections_that_are_not_csv_are_left_alone(place: UPath) -> None:
+    read_corrected(place, "message_id,label\n<1>,spam\n")
+    (place / f"corrections-{DAY}.csv").rename(place / f"corrections-{DAY}.jsonl")
+    assert LandingZone(str(place)).read(DAY).corrections == NO_CORRECTIONS
 
 
 @pytest.mark.parametrize(
@@ -142,11 +143,11 @@ def test_a_malformed_file_is_refused_in_one_sentence(folder: Path, content: str 
         assert word in sentence
 
 
-def test_a_file_beyond_the_limit_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_beyond_the_limit_is_refused(place: UPath, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landing, "MAX_CORRECTIONS_BYTES", 20)
-    read_corrected(folder, b"message_id,label\n".ljust(20, b"\n"))
+    read_corrected(place, b"message_id,label\n".ljust(20, b"\n"))
     with pytest.raises(LandingError, match="more than 20 bytes; land only the labels that changed"):
-        read_corrected(folder, b"message_id,label\n".ljust(21, b"\n"))
+        read_corrected(place, b"message_id,label\n".ljust(21, b"\n"))
 
 
 def test_labels_that_were_missing_or_unknown_are_put_right(folder: Path) -> None:

@@ -18,6 +18,7 @@ from spam_assets.landing.day_content import FileState, digest_day, read_day_stat
 from spam_assets.landing.errors import LandingFileMissing
 from spam_assets.landing.zone import LandingZone
 from spam_assets_tests.landing import DAY, HEADER
+from spam_assets_tests.s3_server import DISK_AND_S3, make_place
 
 
 def to_parquet() -> bytes:
@@ -29,6 +30,10 @@ def to_parquet() -> bytes:
 CSV = HEADER.encode() + b'<1>,"a ""quoted"" word",ham\n'
 GZIP = gzip.compress(CSV, mtime=0)
 JSONL = b'{"body": "a", "label": "ham"}\n{"body": "b", "label": "spam"}'
+
+
+def make_zone(kind: str, request: pytest.FixtureRequest) -> LandingZone:
+    return LandingZone(f"memory://zone-{uuid4()}" if kind == "memory" else str(make_place(kind, request)))
 
 
 @pytest.mark.parametrize(
@@ -64,12 +69,12 @@ JSONL = b'{"body": "a", "label": "ham"}\n{"body": "b", "label": "spam"}'
         ("jsonl", b"[" * 100_000, "ends with a line that is no JSON"),
     ],
 )
-@pytest.mark.parametrize("kind", ["folder", "memory"])
+@pytest.mark.parametrize("kind", ["memory", *DISK_AND_S3])
 def test_a_file_looks_whole_or_it_is_said_why_not(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str, suffix: str, content: bytes, flaw: str
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str, suffix: str, content: bytes, flaw: str
 ) -> None:
     monkeypatch.setattr(file_formats, "MIN_SUSPICIOUS_BYTES", 1024**2)
-    zone = LandingZone(str(folder) if kind == "folder" else f"memory://zone-{uuid4()}")
+    zone = make_zone(kind, request)
     zone._fs.makedirs(zone._root, exist_ok=True)
     name = f"training-{DAY}.{suffix}"
     zone._fs.pipe_file(f"{zone._root}/{name}", content)
@@ -79,9 +84,9 @@ def test_a_file_looks_whole_or_it_is_said_why_not(
     assert state.digest == digest_day({name: hashlib.sha256(content).hexdigest()})
 
 
-@pytest.mark.parametrize("kind", ["folder", "memory"])
-def test_a_file_larger_than_a_block_is_read_to_its_end(folder: Path, kind: str) -> None:
-    zone = LandingZone(str(folder) if kind == "folder" else f"memory://zone-{uuid4()}")
+@pytest.mark.parametrize("kind", ["memory", *DISK_AND_S3])
+def test_a_file_larger_than_a_block_is_read_to_its_end(request: pytest.FixtureRequest, kind: str) -> None:
+    zone = make_zone(kind, request)
     zone._fs.makedirs(zone._root, exist_ok=True)
     body = os.urandom(9_000_000).hex().encode()
     for suffix, content in {

@@ -3,18 +3,23 @@
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from upath import UPath
 
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.excluded_days import ExcludedDays, Exclusion
+from spam_assets_tests.s3_server import DISK_AND_S3, make_place
 
 NOW = datetime(2024, 1, 9, 12, 30, tzinfo=timezone(timedelta(hours=2)))
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def excluded(request: pytest.FixtureRequest, tmp_path: Path) -> ExcludedDays:
-    return ExcludedDays(str(tmp_path / "list") if request.param == "folder" else f"memory://{tmp_path}/list")
+@pytest.fixture(params=["memory", *DISK_AND_S3])
+def excluded(request: pytest.FixtureRequest) -> ExcludedDays:
+    if request.param == "memory":
+        return ExcludedDays(f"memory://{uuid4()}/list")
+    return ExcludedDays(str(make_place(request.param, request) / "list"))
 
 
 def test_a_day_is_excluded_until_it_is_included_again(excluded: ExcludedDays) -> None:
@@ -33,9 +38,9 @@ def test_a_day_is_excluded_until_it_is_included_again(excluded: ExcludedDays) ->
     assert not excluded.include("2024-01-02")
 
 
-def test_a_person_can_read_the_file(tmp_path: Path) -> None:
-    ExcludedDays(str(tmp_path)).exclude("2024-01-05", "Müll", NOW)
-    text = (tmp_path / "2024-01-05.json").read_text("utf-8")
+def test_a_person_can_read_the_file(place: UPath) -> None:
+    ExcludedDays(str(place)).exclude("2024-01-05", "Müll", NOW)
+    text = (place / "2024-01-05.json").read_text("utf-8")
     assert json.loads(text) == {"day": "2024-01-05", "reason": "Müll", "since": "2024-01-09T10:30:00+00:00"}
     assert "Müll" in text
 
@@ -47,11 +52,11 @@ def test_a_day_needs_a_reason(excluded: ExcludedDays) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[1]", b'{"day": "2024-01-05"}', b"\xff"])
-def test_a_damaged_file_excludes_its_day_all_the_same(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "2024-01-05.json").write_bytes(content)
-    (tmp_path / "2024-99-05.json").write_bytes(b"{}")
-    (tmp_path / "notes.txt").write_bytes(b"")
-    found = ExcludedDays(str(tmp_path)).read()
+def test_a_damaged_file_excludes_its_day_all_the_same(place: UPath, content: bytes) -> None:
+    (place / "2024-01-05.json").write_bytes(content)
+    (place / "2024-99-05.json").write_bytes(b"{}")
+    (place / "notes.txt").write_bytes(b"")
+    found = ExcludedDays(str(place)).read()
     assert list(found) == ["2024-01-05"]
     assert "exclude the day again" in found["2024-01-05"].reason
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from upath import UPath
 
+from spam_assets.files import open_path
 from spam_assets.landing.day_content import fingerprint_source, read_day_state
 from spam_assets.landing.errors import LandingError, LandingFileMissing
 from spam_assets.landing.file_formats import FILE_FORMATS
@@ -24,11 +26,11 @@ def zones(folder: Path) -> tuple[LandingZone, IncomingZone]:
 
 
 @pytest.mark.parametrize("file_format", FILE_FORMATS)
-def test_what_is_written_without_labels_is_read_back(folder: Path, file_format: str) -> None:
-    zone = IncomingZone(str(folder))
+def test_what_is_written_without_labels_is_read_back(place: UPath, file_format: str) -> None:
+    zone = IncomingZone(str(place))
     mail = make_mail(DAY, messages=5)
     path = zone.write(DAY, mail.drop(columns="label"), file_format)
-    assert Path(path).name == f"incoming-{DAY}.{file_format}"
+    assert open_path(path).name == f"incoming-{DAY}.{file_format}"
     landed = zone.read(DAY)
     assert tuple(landed.frame.columns) == MAIL_COLUMNS
     assert landed.frame["label"].isna().all()
@@ -36,18 +38,18 @@ def test_what_is_written_without_labels_is_read_back(folder: Path, file_format: 
     assert landed.notes == ()
 
 
-def test_training_never_sees_incoming_files_nor_scoring_labelled_ones(folder: Path) -> None:
-    labelled, incoming = zones(folder)
+def test_training_never_sees_incoming_files_nor_scoring_labelled_ones(place: UPath) -> None:
+    labelled, incoming = zones(place)
     labelled.write("2024-05-16", make_mail("2024-05-16", messages=3))
     incoming.write(DAY, make_mail(DAY, messages=3).drop(columns="label"))
-    (folder / f"corrections-{DAY}.csv").write_text("message_id,label\n")
+    (place / f"corrections-{DAY}.csv").write_text("message_id,label\n")
     assert labelled.days() == ["2024-05-16"]
     assert incoming.days() == [DAY]
     for zone, day, name in ((labelled, DAY, "training"), (incoming, "2024-05-16", "incoming")):
         with pytest.raises(LandingFileMissing, match=f"has no file for {day}; land one as {name}-{day}.csv"):
             zone.read(day)
     labelled.write(DAY, make_mail(DAY, messages=3), "jsonl")
-    assert sorted(path.name for path in folder.iterdir()) == [
+    assert sorted(path.name for path in place.iterdir()) == [
         f"corrections-{DAY}.csv", "incoming-2024-05-17.csv", "training-2024-05-16.csv", "training-2024-05-17.jsonl",
     ]  # fmt: skip
 
@@ -87,11 +89,11 @@ def test_a_file_that_is_not_what_it_seems_is_refused(folder: Path, name: str, co
     assert f"incoming-{DAY}.{name}" in str(caught.value)
 
 
-def test_two_files_for_a_day_are_an_error_that_names_both(folder: Path) -> None:
+def test_two_files_for_a_day_are_an_error_that_names_both(place: UPath) -> None:
     for name in ("csv", "jsonl"):
-        (folder / f"incoming-{DAY}.{name}").write_text("text\nhello\n")
+        (place / f"incoming-{DAY}.{name}").write_text("text\nhello\n")
     with pytest.raises(LandingError, match=f"incoming-{DAY}.csv and incoming-{DAY}.jsonl; keep one"):
-        IncomingZone(str(folder)).read(DAY)
+        IncomingZone(str(place)).read(DAY)
 
 
 def test_a_changed_file_is_noticed_and_its_digest_is_that_of_what_was_read(folder: Path) -> None:
@@ -107,8 +109,8 @@ def test_a_changed_file_is_noticed_and_its_digest_is_that_of_what_was_read(folde
     assert watch_zone(LandingZone(str(folder)), LandingIndex(), NOON + 60).requested == ()
 
 
-def test_scores_stand_beside_the_file_and_disturb_neither_zone(folder: Path) -> None:
-    labelled, incoming = zones(folder)
+def test_scores_stand_beside_the_file_and_disturb_neither_zone(place: UPath) -> None:
+    labelled, incoming = zones(place)
     incoming.write(DAY, make_mail(DAY, messages=3).drop(columns="label"))
     hostile = "=cmd|' /C calc'!A0\r,\"<x>"
     scores = pd.DataFrame(
@@ -119,8 +121,8 @@ def test_scores_stand_beside_the_file_and_disturb_neither_zone(folder: Path) -> 
         }
     ).astype({"challenger_version": "Int64"})
     path = incoming.write_scores(DAY, scores)
-    assert Path(path) == folder / f"scored-{DAY}.csv"
-    rows = list(csv.reader(io.StringIO(Path(path).read_bytes().decode(), newline="")))
+    assert path == str(place / f"scored-{DAY}.csv")
+    rows = list(csv.reader(io.StringIO(open_path(path).read_bytes().decode(), newline="")))
     assert rows[0] == ["message_id", "spam_probability", "challenger_version"]
     assert rows[1] == [hostile, "0.1234567890123456", ""]
     assert (rows[2][0], float(rows[2][1]), rows[2][2]) == ("<2>", 1e-17, "2")
@@ -128,12 +130,12 @@ def test_scores_stand_beside_the_file_and_disturb_neither_zone(folder: Path) -> 
 
 
 @pytest.mark.parametrize("file_format", FILE_FORMATS)
-def test_a_message_is_removed_from_the_file_and_from_the_scores_beside_it(folder: Path, file_format: str) -> None:
-    zone = IncomingZone(str(folder))
+def test_a_message_is_removed_from_the_file_and_from_the_scores_beside_it(place: UPath, file_format: str) -> None:
+    zone = IncomingZone(str(place))
     mail = make_mail(DAY, messages=5).drop(columns="label")
     zone.write(DAY, mail, file_format)
     zone.write_scores(DAY, pd.DataFrame({"message_id": mail["message_id"], "spam_probability": 0.5}))
     gone, *stay = mail["message_id"]
     assert zone.remove_messages(DAY, lambda message_id: message_id == gone) == 1
     assert zone.read(DAY).frame["message_id"].tolist() == stay
-    assert pd.read_csv(folder / f"scored-{DAY}.csv")["message_id"].tolist() == stay
+    assert pd.read_csv(io.BytesIO((place / f"scored-{DAY}.csv").read_bytes()))["message_id"].tolist() == stay

@@ -9,11 +9,14 @@ import pytest
 from spam_assets.landing.errors import LandingError
 from spam_assets.landing.index_store import IndexMissing, IndexStore
 from spam_assets_tests.landing import NOON, make_index
+from spam_assets_tests.s3_server import DISK_AND_S3, make_place
 
 
-@pytest.fixture(params=["folder", "memory"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> IndexStore:
-    return IndexStore(str(tmp_path / "a" / "b") if request.param == "folder" else f"memory://indexes-{uuid4()}/a")
+@pytest.fixture(params=["memory", *DISK_AND_S3])
+def store(request: pytest.FixtureRequest) -> IndexStore:
+    if request.param == "memory":
+        return IndexStore(f"memory://indexes-{uuid4()}/a")
+    return IndexStore(str(make_place(request.param, request) / "a" / "b"))
 
 
 def list_names(store: IndexStore) -> list[str]:
@@ -78,8 +81,7 @@ def test_the_newest_three_stay_and_the_one_to_keep_however_old(tmp_path: Path) -
     assert set(list_names(store)) == {*left, "other.json"}
 
 
-def test_old_indexes_go_from_a_zone_in_memory_too() -> None:
-    store = IndexStore(f"memory://indexes-{uuid4()}")
+def test_old_indexes_go_wherever_they_are(store: IndexStore) -> None:
     for number in range(5):
         last = store.save(make_index(number))
     assert len(list_names(store)) == 3

@@ -459,8 +459,10 @@ def test_a_changed_file_that_was_moved_away_before_it_was_read_is_requested_when
     assert name_outcome(watch(folder, plan.index, NOON + 40)) == "requested"
 
 
-def test_a_zone_in_memory_is_watched_too() -> None:
-    url = f"memory://zone-{uuid4()}/landing"
+@pytest.mark.parametrize("kind", ["memory", pytest.param("s3", marks=pytest.mark.slow)])
+def test_a_bucket_is_watched_too(kind: str, request: pytest.FixtureRequest) -> None:
+    url = f"memory://zone-{uuid4()}" if kind == "memory" else request.getfixturevalue("bucket")
+    url += "/landing"
     zone = LandingZone(url)
     mail = pd.DataFrame({"message_id": ["<1>"], "body": ["a"], "label": ["ham"]})
     zone.write(DAY, mail)

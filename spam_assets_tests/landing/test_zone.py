@@ -16,7 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
+from spam_assets.files import open_path
 from spam_assets.landing import file_formats as landing_files
 from spam_assets.landing import table_batches
 from spam_assets.landing.errors import LandingError, LandingFileMissing
@@ -69,14 +71,14 @@ def assert_refuses(folder: Path, text: str | bytes, *words: str, suffix: str = "
 
 
 @pytest.mark.parametrize("file_format", FILE_FORMATS)
-def test_what_is_written_is_read_back_to_the_letter(folder: Path, file_format: str) -> None:
-    zone = LandingZone(str(folder))
+def test_what_is_written_is_read_back_to_the_letter(place: UPath, file_format: str) -> None:
+    zone = LandingZone(str(place))
     path = zone.write(DAY, make_frame(), file_format)
     landed = zone.read(DAY)
     pd.testing.assert_frame_equal(landed.frame, make_frame())
     assert tuple(landed.frame.columns) == MAIL_COLUMNS
     assert str(landed.frame["received_at"].dtype) == "datetime64[us, UTC]"
-    content = Path(path).read_bytes()
+    content = open_path(path).read_bytes()
     assert (landed.path, landed.size_bytes, landed.notes) == (path, len(content), ())
     assert landed.sha256 == hashlib.sha256(content).hexdigest()
 
@@ -96,7 +98,7 @@ def test_a_zone_in_memory_works_like_a_folder(file_format: str) -> None:
     pd.testing.assert_frame_equal(zone.read(DAY).frame, make_frame())
 
 
-def test_days_are_sorted_and_other_files_are_left_alone(folder: Path) -> None:
+def test_days_are_sorted_and_other_files_are_left_alone(place: UPath) -> None:
     others = [
         "training-2002-02-30.csv",
         "notes.txt",
@@ -109,17 +111,17 @@ def test_days_are_sorted_and_other_files_are_left_alone(folder: Path) -> None:
         "training-2002-08-04.csv.bak",
         *others,
     ):
-        (folder / name).write_text("x")
-    zone = LandingZone(str(folder))
+        (place / name).write_text("x")
+    zone = LandingZone(str(place))
     assert zone.days() == ["2002-08-01", "2002-08-02"]
     assert "2002-08-02" in zone.days()
     assert "2002-08-03" not in zone.days()
 
 
-def test_a_day_without_a_file_is_told_apart_from_a_zone_that_is_not_there(folder: Path) -> None:
+def test_a_day_without_a_file_is_told_apart_from_a_zone_that_is_not_there(place: UPath) -> None:
     with pytest.raises(LandingFileMissing, match=f"no file for {DAY}; land one as"):
-        LandingZone(str(folder)).read(DAY)
-    gone = LandingZone(str(folder / "gone"))
+        LandingZone(str(place)).read(DAY)
+    gone = LandingZone(str(place / "gone"))
     for call in (gone.days, lambda: gone.read(DAY)):
         with pytest.raises(LandingError, match="does not exist or is empty; land mail there first") as caught:
             call()
@@ -140,11 +142,11 @@ def test_a_password_in_the_url_is_not_shown() -> None:
     assert "secret" not in str(caught.value)
 
 
-def test_two_files_for_a_day_are_an_error_that_names_both(folder: Path) -> None:
+def test_two_files_for_a_day_are_an_error_that_names_both(place: UPath) -> None:
     for suffix in ("csv", "parquet"):
-        (folder / f"training-{DAY}.{suffix}").write_text("x")
+        (place / f"training-{DAY}.{suffix}").write_text("x")
     with pytest.raises(LandingError, match=rf"training-{DAY}\.csv and training-{DAY}\.parquet; keep one"):
-        LandingZone(str(folder)).read(DAY)
+        LandingZone(str(place)).read(DAY)
 
 
 @pytest.mark.parametrize(
@@ -157,11 +159,11 @@ def test_a_day_that_is_no_date_is_refused(folder: Path, day: str) -> None:
             call(day)
 
 
-def test_writing_replaces_the_day_in_every_format_and_leaves_nothing_beside(folder: Path) -> None:
-    zone = LandingZone(str(folder))
+def test_writing_replaces_the_day_in_every_format_and_leaves_nothing_beside(place: UPath) -> None:
+    zone = LandingZone(str(place))
     for file_format in FILE_FORMATS:
         zone.write(DAY, make_frame(), file_format)
-        assert [path.name for path in folder.iterdir()] == [f"training-{DAY}.{file_format}"]
+        assert [path.name for path in place.iterdir()] == [f"training-{DAY}.{file_format}"]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,10 +198,10 @@ def test_csv_refuses_to_turn_a_missing_text_into_an_empty_one(folder: Path) -> N
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
-def test_csv_refuses_text_that_it_cannot_hold(folder: Path, text: str) -> None:
+def test_csv_refuses_text_that_it_cannot_hold(place: UPath, text: str) -> None:
     with pytest.raises(LandingError):
-        LandingZone(str(folder)).write(DAY, make_frame(body=["x", text, "y"]))
-    assert list(folder.iterdir()) == []
+        LandingZone(str(place)).write(DAY, make_frame(body=["x", text, "y"]))
+    assert list(place.iterdir()) == []
 
 
 YEARS = (datetime(1700, 1, 1), datetime(2200, 1, 1))  # noqa: DTZ001 - what Hypothesis wants

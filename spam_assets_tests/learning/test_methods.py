@@ -43,11 +43,11 @@ def test_what_names_no_function_is_refused(reference: str) -> None:
         ("failing", "def build(): raise KeyError('a key')", "failing:build fails (KeyError: 'a key')"),
         ("nothing", "def build(): pass", "nothing:build returned nothing"),
         ("a_class", "from sklearn.svm import LinearSVC\ndef build(): return LinearSVC", "the class LinearSVC itself"),
-        ("unfit", "def build(): return {}", "unfit:build returned a dict"),
+        ("unfit", "def build(): return {}", "unfit:build returned something of type dict"),
         (
             "without_scores",
             "from sklearn.cluster import KMeans\ndef build(): return KMeans()",
-            "without_scores:build returned a KMeans",
+            "without_scores:build returned something of type KMeans",
         ),
     ],
 )

@@ -2,15 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -22,14 +25,16 @@ from spam_assets.learning.served_model import IS_SPAM, SPAM_PROBABILITY, ServedM
 from spam_assets.learning.serving import score_mail
 from spam_assets.mail.completion import complete_mail
 from spam_assets.mail.errors import MailError
-from spam_assets.registry.logged_model import find_imported_files
+from spam_assets.registry import model_loader
+from spam_assets.registry.logged_model import LOADER_MODULE, find_imported_files, pack_serving_code
+from spam_assets.registry.model_loader import MODULES_FILE
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import FIRST_DAY, day_text, make_mail, open_instance
 from spam_assets_tests.pipeline import run_days, stores
 
 TOLERANCE = 1e-6
 MAX_MODEL_BYTES = 25 * 1024**2
-MAX_MODEL_FILES = 27
+MAX_MODEL_FILES = 8
 RAW_MESSAGES = [
     b"From: promo@example.com\nTo: me@example.com\nSubject: winner prize\n\nclick free offer casino pills cash loan\n",
     b"From: colleague@example.com\nSubject: =?utf-8?q?agenda_f=C3=BCr_morgen?=\n\nmeeting minutes patch review\n",
@@ -190,20 +195,63 @@ def test_the_model_is_small_and_logged_in_no_time(logged: Logged, tmp_path: Path
 def test_the_model_carries_only_what_scoring_imports(logged: Logged, tmp_path: Path) -> None:
     files = [path for path in logged.folder.rglob("*") if path.is_file()]
     assert len(files) <= MAX_MODEL_FILES, "each is an upload for each training date"
-    carried = {path.relative_to(logged.folder / "code") for path in files if "code" in path.parts}
+    with ZipFile(logged.folder / "code" / MODULES_FILE) as archive:
+        carried = {Path(name) for name in archive.namelist()}
+    where = load_by_what_it_carries(logged.folder)
+    assert {path.relative_to(logged.folder / "code" / "modules") for path in where} == carried
+
+
+def load_by_what_it_carries(folder: Path, before: str = "", **environment: str) -> list[Path]:
+    """Load and use a model in a process that does not know this project, and return where its modules lie."""
     code = """if True:
         import sys
-        import spam_assets.learning.serving as serving
-        serving._load_pyfunc(sys.argv[1]).predict([b"Subject: x\\n\\ny", b"z"])
+        from spam_model_loader import _load_pyfunc
+        _load_pyfunc(sys.argv[1]).predict([b"Subject: x\\n\\ny", b"z"])
         print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("spam_assets")), sep="\\n")
     """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(logged.folder / "data" / "model.npz")],
-        cwd=tmp_path, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(logged.folder / "code"), "PYTHONDONTWRITEBYTECODE": "1"},
+        [sys.executable, "-c", f"{before}\n{code}", str(folder / "data" / "model.npz")],
+        cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(folder / "code"), "NUMBA_DISABLE_JIT": "1",
+             "PYTHONDONTWRITEBYTECODE": "1", **environment},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert {Path(line).relative_to(logged.folder / "code") for line in done.stdout.split()} == carried
+    return [Path(line) for line in done.stdout.split()]
+
+
+def test_a_model_that_may_only_be_read_is_unpacked_elsewhere_and_leaves_nothing(logged: Logged, tmp_path: Path) -> None:
+    folder, temporary = tmp_path / "model", tmp_path / "temporary"
+    shutil.copytree(logged.folder, folder, ignore=shutil.ignore_patterns("modules"))
+    temporary.mkdir()
+    refuse = """if True:  # as nothing keeps root from writing
+        import tempfile
+        make = tempfile.mkdtemp
+        def make_elsewhere(dir=None):
+            if dir is not None:
+                raise PermissionError
+            return make()
+        tempfile.mkdtemp = make_elsewhere
+    """
+    where = load_by_what_it_carries(folder, refuse, TMPDIR=str(temporary))
+    assert not (folder / "code" / "modules").exists()
+    assert all(path.is_relative_to(temporary) for path in where)
+    assert list(temporary.iterdir()) == []
+
+
+def test_of_two_that_unpack_a_model_at_once_both_can_load_it(logged: Logged, tmp_path: Path) -> None:
+    shutil.copytree(logged.folder / "code", tmp_path / "code", ignore=shutil.ignore_patterns("modules"))
+    with ZipFile(tmp_path / "code" / MODULES_FILE) as archive, ThreadPoolExecutor(8) as threads:
+        places = list(threads.map(lambda _: model_loader._unpack(archive, tmp_path / "code"), range(8)))
+    assert set(places) == {tmp_path / "code" / "modules"}
+    assert (tmp_path / "code" / "modules" / "spam_assets" / "learning" / "serving.py").is_file()
+    assert sorted(path.name for path in (tmp_path / "code").iterdir()) == sorted(
+        [MODULES_FILE, "modules", "spam_model_loader.py"]
+    )
+
+
+def test_equal_modules_give_equal_files() -> None:
+    pack = pack_serving_code.__wrapped__
+    assert pack("loader", (LOADER_MODULE,)) == pack("loader", (LOADER_MODULE,))
 
 
 def test_only_files_of_the_package_are_found_where_others_are_installed_beside_it(tmp_path: Path) -> None:

@@ -52,6 +52,15 @@ def watch_days(patch: pytest.MonkeyPatch, settings: Settings, count: int) -> lis
     return [(first + timedelta(days=offset)).isoformat() for offset in range(count)]
 
 
+def test_days_spread_over_runs_of_as_many_days_as_the_settings_say(
+    settings: Settings, bare: dg.DagsterInstance, landing: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = watch_days(monkeypatch, settings.model_copy(update={"days_per_run": 2}), 5)
+    for day in days:
+        land(landing, day)
+    assert ranges(look(bare)) == [(days[0], days[1]), (days[2], days[3]), (days[4], days[4])]
+
+
 def test_the_first_look_at_a_thousand_days_asks_for_ten_ranges_in_order(
     settings: Settings, bare: dg.DagsterInstance, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

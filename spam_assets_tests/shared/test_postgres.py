@@ -126,8 +126,8 @@ def test_a_process_that_differs_from_one_that_lives_says_in_one_sentence_what_di
     for name in ("landing", "storage"):  # which machines must share
         there.environment[f"SPAM_ASSETS_{name.upper()}"] = str(here.home / name)
     there.environment["MLFLOW_TRACKING_URI"] = mine.tracking_uri
-    for name in ("start", "end"):
-        there.environment[f"SPAM_ASSETS_{name.upper()}_DATE"] = str(getattr(mine, f"{name}_date"))
+    for name in ("SPAM_ASSETS_START_DATE", "SPAM_ASSETS_END_DATE"):
+        there.environment[name] = os.environ[name]
     join_others(mine)
     check_agreement(mine)  # with itself
 

@@ -41,7 +41,7 @@ def build_job(*assets: dg.AssetsDefinition) -> dg.JobDefinition:
 
 def run(instance: dg.DagsterInstance, *assets: dg.AssetsDefinition, **tags: str) -> dg.DagsterRun:
     """Run one day in this process."""
-    tags = {"dagster/partition": day_text(0), **{f"dagster/{name}": value for name, value in tags.items()}}
+    tags = {"dagster/partition": day_text(0), **tags}
     job = build_job(*assets)
     created = instance.create_run_for_job(job, tags=tags)
     for _ in execute_run_iterator(InMemoryJob(job), created, instance):
@@ -88,7 +88,10 @@ def test_a_run_is_started_again_when_its_worker_dies_and_keeps_what_it_was_told_
 ) -> None:
     tags = run(instance, quick).tags
     assert (tags["dagster/max_retries"], tags["dagster/retry_strategy"]) == ("2", "ALL_STEPS")
-    assert "dagster/retry_strategy" not in run(instance, quick, max_retries="0").tags
+    assert tags["dagster/priority"] == "1"  # of the retry, which gets these tags
+    assert "dagster/retry_strategy" not in run(instance, quick, **{"dagster/max_retries": "0"}).tags
+    of_a_command = run(instance, quick, **{"spam_assets/command": "spam-assets"}).tags
+    assert of_a_command["dagster/max_retries"] == "0"
 
 
 def test_a_run_that_is_canceled_elsewhere_stops_in_the_step_in_hand(instance: dg.DagsterInstance) -> None:

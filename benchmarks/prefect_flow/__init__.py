@@ -1,0 +1,1 @@
+"""The tutorial's flow in Prefect 3, to compare the assets with; `make prefect` makes an environment to run it in."""

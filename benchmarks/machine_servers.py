@@ -55,7 +55,7 @@ def prepare_environments(folder: Path) -> Environments:
     pins = ["-c", str(PROJECT / "requirements.lock")] if sys.version_info >= (3, 11) else []
     ours = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
     return Environments(
-        _prepare_environment(folder / "scale", [*pins, "-e", f"{PROJECT}[scale]", "boto3", "psutil"], ours),
+        _prepare_environment(folder / "scale", [*pins, "-e", f"{PROJECT}[scale]", "psutil"], ours),
         _prepare_environment(folder / "moto", MOTO_REQUIREMENTS),
     )
 

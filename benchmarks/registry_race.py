@@ -9,6 +9,7 @@ registry's past.
 
 import os
 import sys
+import traceback
 
 
 def register_day(day: str) -> str | None:
@@ -38,7 +39,10 @@ def main() -> None:
                 failure = register_day(line.strip())
                 print(failure or "registered", file=sys.stderr, flush=True)
                 status = int(failure is not None)
+            except Exception:  # noqa: BLE001 - the process ends here, and nobody else would say why
+                traceback.print_exc()
             finally:
+                sys.stderr.flush()
                 os._exit(status)
         _, status = os.waitpid(child, 0)
         print(int(status != 0), flush=True)

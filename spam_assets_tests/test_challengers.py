@@ -74,7 +74,7 @@ def test_challengers_are_candidates_of_the_same_registered_model_and_each_fails_
     metadata = record.asset_materialization.metadata
     assert "hashing_sgd" in str(metadata["methods"].value)
     assert str(metadata["methods_of_60_days"].value).startswith("![spam missed and ham lost")
-    assert "(champion)" in str(metadata["methods"].value)
+    assert ", champion |" in str(metadata["methods"].value)
     listed = home.run("models").stdout
     assert "method" in listed
     assert "hashing_sgd" in listed

@@ -1,6 +1,9 @@
-"""Take the tutorial's pictures of the Dagster UI: python docs/images/take.py URL, once its two days have been run.
+"""Take the documents' pictures of the Dagster UI.
 
-Needs Playwright, a Chromium, and `spam-assets ui` at URL (such as http://127.0.0.1:3000) on the tutorial's home folder.
+    python docs/images/take.py URL            the tutorial's, once its two days have been run
+    python docs/images/take.py URL DAY        that of estimators.md: a day's report where challengers are trained
+
+Needs Playwright, a Chromium, and `spam-assets ui` at URL (such as http://127.0.0.1:3000).
 """
 
 import shutil
@@ -42,8 +45,18 @@ def take_launch(page: Page, url: str) -> None:
     page.screenshot(path=FOLDER / "tutorial-launch.png")
 
 
-def main(url: str) -> None:
-    """Take all pictures."""
+def take_methods(page: Page, url: str, day: str) -> None:
+    """Scroll a day's report to where the methods stand side by side, and write the picture."""
+    page.goto(f"{url}/assets/champion_report?view=partitions&partition={day}")
+    page.get_by_text("methods_of_60_days", exact=True).wait_for()
+    page.get_by_text("methods", exact=True).evaluate("row => row.scrollIntoView({block: 'start'})")
+    page.get_by_role("row", name="methods_of_60_days").get_by_text("[Show Markdown]").click()
+    page.wait_for_timeout(MILLISECONDS_TO_SETTLE)
+    page.screenshot(path=FOLDER / "methods.png", clip={"x": 0, "y": 0, "width": 1400, "height": 560})
+
+
+def main(url: str, day: str | None = None) -> None:
+    """Take the pictures."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -53,11 +66,14 @@ def main(url: str) -> None:
         page.wait_for_timeout(MILLISECONDS_TO_SETTLE)
         if (skip := page.get_by_role("button", name="Skip")).count():  # the community pop-up of the first visit
             skip.first.click()
-        take_launch(page, url)
-        for name in PICTURES:
-            take(page, url, name)
+        if day is not None:
+            take_methods(page, url, day)
+        else:
+            take_launch(page, url)
+            for name in PICTURES:
+                take(page, url, name)
         browser.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"))
+    main(sys.argv[1].rstrip("/"), *sys.argv[2:])

@@ -35,7 +35,7 @@ def describe_methods(reports: "Mapping[str, DayReport]", day: str) -> dict[str, 
     names = list(dict.fromkeys(one.method for one in today.methods))
     figures: dict[str, Any] = {}
     for one in today.methods[1:]:
-        name = one.method.rpartition(":")[2] or OURS_NAME
+        name = _shorten(one.method)
         figures[f"{name}_missed_spam"] = one.false_negatives
         figures[f"{name}_ham_called_spam"] = one.false_positives
     picture = embed_svg(draw_methods(shown, names), "spam missed and ham lost, added up, a line a method")
@@ -65,7 +65,7 @@ def draw_methods(reports: "Sequence[DayReport]", names: "Sequence[str]") -> str:
     for number, (name, colour) in enumerate(zip(names, _colours(names), strict=True)):
         y = 20 + HEIGHT + 22 + 16 * number
         parts.append(f"<path d='M40 {y - 4}h20' stroke='{colour}' stroke-width='2'/>")
-        parts.append(f"<text x='66' y='{y}'>{name or OURS_NAME}</text>")
+        parts.append(f"<text x='66' y='{y}'>{_shorten(name)}</text>")
     height = 20 + HEIGHT + 30 + 16 * len(names)
     days = f"{reports[0].day} to {reports[-1].day}" if reports else ""
     return (
@@ -97,18 +97,22 @@ def _draw_line(line: "Sequence[int]", top: int, left: int) -> str:
 
 def _write_table(today: "DayReport", shown: "Sequence[DayReport]") -> str:
     lines = [
-        f"| method | trained for | spam missed, of {today.spam} | ham lost, of {today.ham} | (1-ROCA)% | "
-        f"in {len(shown)} days: spam missed | ham lost |",
-        "|---|---|---:|---:|---:|---:|---:|",
+        f"| method | spam missed of {today.spam} | ham lost of {today.ham} | (1-ROCA)% "
+        f"| missed in {len(shown)} days | lost |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for number, one in enumerate(today.methods):
-        name = (one.method or OURS_NAME) + (" (champion)" if number == 0 else "")
+        name = _shorten(one.method) + (", champion" if number == 0 else "")
         missed, lost = (_add_up(shown, one.method, of)[-1] for of in ("false_negatives", "false_positives"))
         lines.append(
-            f"| {name} | {one.training_date} | {one.false_negatives} | {one.false_positives} | {_tell_area(one)} | "
-            f"{missed} | {lost} |"
+            f"| {name} | {one.false_negatives} | {one.false_positives} | {_tell_area(one)} | {missed} | {lost} |"
         )
     return "\n".join(lines)
+
+
+def _shorten(method: str) -> str:
+    """The function's name: the page has room for no more."""
+    return method.rpartition(":")[2] or OURS_NAME
 
 
 def _tell_area(one: "MethodDay") -> str:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import dagster as dg
 
@@ -59,12 +60,32 @@ def prepare_run(settings: Settings, instance: dg.DagsterInstance, run: dg.Dagste
             )
         return
     check_agreement(settings)
+    _keep_connections(instance)
     if COMMAND_TAG in run.tags:  # nobody would see it go on
         instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: "0", PERSONS_RUN_TAG: "true"})
         return
     retries = {} if MAX_RETRIES_TAG in run.tags else RETRIES_OF_A_PERSONS_RUN
     # A retry has the tags of the run that died, and what that began comes before what nobody has begun.
     instance.add_run_tags(run.run_id, {**retries, PRIORITY_TAG: run.tags.get(PRIORITY_TAG, "1")})
+
+
+def _keep_connections(instance: dg.DagsterInstance) -> None:
+    """Let a process that runs days keep a connection to each storage: dagster-postgres makes one for every event.
+
+    Each is tried before it is used, for the server may have been started again.
+    """
+    from dagster_postgres.utils import create_pg_engine
+
+    storages: tuple[Any, ...] = (instance.run_storage, instance.event_log_storage)
+    for storage in storages:
+        storage._engine = create_pg_engine(  # noqa: SLF001 - as its own method for the webserver does
+            storage.postgres_url,
+            storage._token_provider,  # noqa: SLF001
+            isolation_level="AUTOCOMMIT",
+            pool_size=1,
+            max_overflow=10,
+            pool_pre_ping=True,
+        )
 
 
 @contextmanager

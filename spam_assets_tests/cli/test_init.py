@@ -19,7 +19,7 @@ CELERY = "redis://:rd0secret@queue.internal:6379/0"
 def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SPAM_ASSETS_HOME", str(tmp_path / "home"))
-    urls = ("SPAM_ASSETS_POSTGRES_URL", CELERY_URL, RESULTS_URL, "MLFLOW_TRACKING_URI")  # MLflow sets the last one itself
+    urls = ("SPAM_ASSETS_POSTGRES_URL", CELERY_URL, RESULTS_URL, "MLFLOW_TRACKING_URI")  # the last one MLflow sets
     for name in (*urls, "DAGSTER_HOME"):
         monkeypatch.setenv(name, "")  # and load_settings may set it: it is taken back after the test
         monkeypatch.delenv(name)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+import sqlalchemy
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
@@ -92,6 +93,20 @@ def test_a_run_is_started_again_when_its_worker_dies_and_keeps_what_it_was_told_
     assert "dagster/retry_strategy" not in run(instance, quick, **{"dagster/max_retries": "0"}).tags
     of_a_command = run(instance, quick, **{"spam_assets/command": "spam-assets"}).tags
     assert of_a_command["dagster/max_retries"] == "0"
+
+
+def test_a_run_keeps_its_connections_and_outlives_a_server_that_breaks_them(instance: dg.DagsterInstance) -> None:
+    run(instance, quick)  # after which this process keeps them
+    made: list[object] = []
+    sqlalchemy.event.listen(sqlalchemy.Engine, "connect", lambda connection, _: made.append(connection))
+    again = run(instance, quick)
+    assert again.is_success
+    assert len(made) < 25  # of locks and notes, which have connections of their own; else 44
+
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
+        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+        connection.exec_driver_sql(f"{others} AND datname = current_database()")
+    assert run(instance, quick).is_success
 
 
 def test_a_run_that_is_canceled_elsewhere_stops_in_the_step_in_hand(instance: dg.DagsterInstance) -> None:

@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import day_text, make_mail
 from spam_assets_tests.pipeline import build_job, run_days
+
+pytestmark = pytest.mark.slow
 
 LandDay = Callable[..., Path]
 MAIL = ["raw_mail", "validated_mail", "mail_features"]

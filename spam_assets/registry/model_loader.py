@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
+from zlib import crc32
 
 MODULES_FILE = "modules.zip"
 
@@ -28,19 +29,31 @@ def _load_pyfunc(path: str) -> Any:
 def _unpack(archive: ZipFile, code: Path) -> Path:
     """Return a folder with the modules: beside the archive, for whoever comes next too, or where there is room."""
     place = code / "modules"
-    if place.is_dir():
+    if place.is_dir() and _holds(place, archive):
         return place
     try:
         unpacked = Path(tempfile.mkdtemp(dir=code))
     except OSError:  # a folder that may only be read
-        unpacked = Path(tempfile.mkdtemp())
-        atexit.register(shutil.rmtree, unpacked, ignore_errors=True)
-        archive.extractall(unpacked)
-        return unpacked
+        return _unpack_for_this_process(archive)
     archive.extractall(unpacked)
     unpacked.chmod(0o755)  # as whoever may read the model may read them
     try:
         return unpacked.rename(place)
-    except OSError:  # somebody was faster
+    except OSError:  # somebody was faster, or what is there was changed
         shutil.rmtree(unpacked, ignore_errors=True)
-        return place
+    return place if _holds(place, archive) else _unpack_for_this_process(archive)
+
+
+def _unpack_for_this_process(archive: ZipFile) -> Path:
+    unpacked = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, unpacked, ignore_errors=True)
+    archive.extractall(unpacked)
+    return unpacked
+
+
+def _holds(place: Path, archive: ZipFile) -> bool:
+    """Whether the modules in a folder are those of the archive, which is what `spam-assets verify` looks at."""
+    try:
+        return all(crc32((place / entry.filename).read_bytes()) == entry.CRC for entry in archive.infolist())
+    except OSError:
+        return False

@@ -67,6 +67,7 @@ def test_wrong_labels_are_listed_and_written_for_review(
         assert labels == expected
 
 
+@pytest.mark.slow
 def test_corrections_that_nobody_reviewed_do_not_go_into_the_landing_zone(
     trained: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,6 +76,7 @@ def test_corrections_that_nobody_reviewed_do_not_go_into_the_landing_zone(
     assert not list((tmp_path / "home" / "landing").glob("corrections-*"))
 
 
+@pytest.mark.slow
 def test_a_date_without_a_model_says_what_to_do(
     trained: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

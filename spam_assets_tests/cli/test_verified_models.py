@@ -25,7 +25,7 @@ from spam_assets_tests.pipeline import run_days, stores
 from spam_assets_tests.registry import change, log
 
 DAYS = [day_text(offset) for offset in range(3)]
-CODE = "code/spam_assets/mail/text.py"
+CODE = "code/modules.zip"
 AGAIN = f"spam-assets run --date {DAYS[-1]} trains and registers it again"
 
 pytestmark = pytest.mark.slow

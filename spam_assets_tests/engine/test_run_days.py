@@ -84,8 +84,8 @@ def in_one_run() -> dict[str, object]:
 @pytest.mark.parametrize(
     "split",
     [
-        pytest.param(run_chunks, marks=pytest.mark.slow),
-        run_shuffled,
+        run_chunks,
+        pytest.param(run_shuffled, marks=SLOW),
         pytest.param(run_one_by_one, marks=SLOW),
         pytest.param(run_backwards, marks=SLOW),
         pytest.param(run_twice, marks=SLOW),
@@ -170,6 +170,7 @@ def test_where_the_rule_decides_what_is_trained_a_day_without_a_model_is_complet
     assert find_days_to_run(automatic, instance, zone, days) == days
 
 
+@pytest.mark.slow
 def test_reports_that_are_missing_or_not_of_the_champion_before_the_day_are_to_be_made(
     settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
 ) -> None:
@@ -205,6 +206,7 @@ def test_where_days_run_newest_first_the_older_reports_keep_the_answer_that_ther
     assert find_reports_to_make(settings, instance, days) == []
 
 
+@pytest.mark.slow
 def test_the_champions_before_many_days_are_those_before_each(
     settings: Settings, instance: dg.DagsterInstance, land_day: LandDay
 ) -> None:

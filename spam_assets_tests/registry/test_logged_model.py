@@ -238,6 +238,17 @@ def test_a_model_that_may_only_be_read_is_unpacked_elsewhere_and_leaves_nothing(
     assert list(temporary.iterdir()) == []
 
 
+def test_modules_that_were_changed_after_they_were_unpacked_are_not_loaded(logged: Logged, tmp_path: Path) -> None:
+    folder, temporary = tmp_path / "model", tmp_path / "temporary"
+    shutil.copytree(logged.folder, folder, ignore=shutil.ignore_patterns("modules"))
+    temporary.mkdir()
+    load_by_what_it_carries(folder)
+    (folder / "code" / "modules" / "spam_assets" / "learning" / "serving.py").write_text("raise SystemExit('changed')")
+    where = load_by_what_it_carries(folder, TMPDIR=str(temporary))
+    assert all(path.is_relative_to(temporary) for path in where)
+    assert list(temporary.iterdir()) == []
+
+
 def test_of_two_that_unpack_a_model_at_once_both_can_load_it(logged: Logged, tmp_path: Path) -> None:
     shutil.copytree(logged.folder / "code", tmp_path / "code", ignore=shutil.ignore_patterns("modules"))
     with ZipFile(tmp_path / "code" / MODULES_FILE) as archive, ThreadPoolExecutor(8) as threads:

@@ -28,17 +28,9 @@ from benchmarks.machine_servers import (
     serve_s3,
 )
 from benchmarks.one_date import build_environment
+from spam_assets.engine.shared_instance import IMPORTED_BY_WORKERS
 
 QUEUE = "dagster"
-PRELOADED = (
-    "spam_assets.definitions",
-    "mlflow.pyfunc",
-    "spam_assets.learning.succession",
-    "spam_assets.learning.training",
-    "spam_assets.views.card_text",
-    "spam_assets.views.pictures",
-)
-"""What a worker imports before it forks the process of a run, which would else spend most of its first day on that."""
 SECONDS_IN_THE_QUEUE = 900
 """The most that a run waits for a worker; Dagster then takes its task for lost."""
 
@@ -147,10 +139,9 @@ class Machines:
         """Run a Celery worker, which takes one run at a time, until the end or until it is killed."""
         environment = self.prepare_machine(name)
         log = self.folder / f"{name}.log"
-        preloaded = [word for module in PRELOADED for word in ("-i", module)]
         command = [
             str(self.python.parent / "dagster-celery"), "worker", "start", "-A", "dagster_celery.app", "-y",
-            str(self.folder / name / "worker.yaml"), "-q", QUEUE, "-n", name, *preloaded, "--", "--concurrency", "1",
+            str(self.folder / name / "worker.yaml"), "-q", QUEUE, "-n", name, "--", "--concurrency", "1",
         ]  # fmt: skip
         process = run_process(command, log, environment, lambda: log.exists() and " ready." in log.read_text())
         self.running[name] = self._stack.enter_context(process)
@@ -171,6 +162,7 @@ class Machines:
                 "worker_disable_prefetch": True,  # a task that nobody works on yet waits where others find it
                 "worker_max_tasks_per_child": 1,  # a run begins in a new process, as it does on one machine
                 "broker_connection_retry_on_startup": True,
+                "imports": IMPORTED_BY_WORKERS,
             },
         }
 

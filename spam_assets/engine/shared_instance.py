@@ -90,6 +90,16 @@ _CELERY_OF_ALL = {
     "result_expires": 7 * 86400,
     "broker_connection_retry_on_startup": True,
 }
+IMPORTED_BY_WORKERS = [
+    "mlflow.pyfunc",
+    "spam_assets.learning.succession",
+    "spam_assets.learning.training",
+    "spam_assets.views.card_text",
+    "spam_assets.views.pictures",
+]
+"""Before a worker forks the process of a run, which would else spend most of its first day on that.
+
+Nothing that knows the days: those that land later would be none of the worker's."""
 _CELERY_OF_WORKERS = {
     **_CELERY_OF_ALL,
     "worker_concurrency": 1,
@@ -97,6 +107,7 @@ _CELERY_OF_WORKERS = {
     "worker_disable_prefetch": True,
     # Each run has a process of its own, as without Celery: what it held of memory goes with it.
     "worker_max_tasks_per_child": 1,
+    "imports": IMPORTED_BY_WORKERS,
 }
 _CELERY_HEAD = """\
 # For the workers: dagster-celery worker start -A dagster_celery.app -y THIS_FILE -q {queue}

@@ -14,7 +14,7 @@ test:  ## Run the tests: some minutes on two cores
 	$(PYTHON) -m pytest
 
 slow:  ## Run the slow tests, one at a time: real daemons, a browser, killed processes; a quarter of an hour
-	$(PYTHON) -m pytest -m slow -n 2
+	$(PYTHON) -m pytest -m slow -n 4
 
 format:  ## Write all code in the one style, and mend what can be mended
 	ruff format .

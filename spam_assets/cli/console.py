@@ -1,5 +1,6 @@
 """How the commands talk: output, errors, progress, and questions that several of them ask of their arguments."""
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,19 @@ from rich.markup import escape
 
 from spam_assets.mail.printing import make_printable
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+COLUMNS_OF_A_FILE = 200
+"""What goes to a file or another program is not cut to the 80 columns that a terminal of unknown width has."""
+
+
+def _open_console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = COLUMNS_OF_A_FILE
+    return console
+
+
+out = _open_console(stderr=False)
+err = _open_console(stderr=True)
 
 
 class CommandError(Exception):

@@ -4,7 +4,7 @@ from math import nan
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from spam_assets.cli.console import CommandError, escape_terminal, out, parse_day
 from spam_assets.cli.exclusion import describe_exclusions
@@ -45,7 +45,8 @@ def _print_versions(registry: "ModelRegistry") -> None:
     if not versions:
         raise CommandError("no model is registered yet; run spam-assets demo, or run and backfill on your own mail")
     standing = registry.standing()
-    table = Table("version", "trained for", "method", "caught", "lost", "(1-ROCA)%", "gate", "aliases")
+    trained_for = Column("trained for", no_wrap=True, min_width=len("2002-08-22"))
+    table = Table("version", trained_for, "method", "caught", "lost", "(1-ROCA)%", "gate", "aliases")
     for version in versions:
         daily, held_out = registry.figures_of(version.run_id)
         table.add_row(

@@ -58,10 +58,6 @@ def run_chunks(days: list[str]) -> list[tuple[str, str]]:
     return [(days[0], days[4]), (days[5], days[9]), (days[10], days[-1])]
 
 
-def run_one_by_one(days: list[str]) -> list[tuple[str, str]]:
-    return [(day, day) for day in days]
-
-
 def run_backwards(days: list[str]) -> list[tuple[str, str]]:
     return [(day, day) for day in reversed(days)]
 
@@ -71,26 +67,14 @@ def run_shuffled(days: list[str]) -> list[tuple[str, str]]:
     return [(day, day) for day in shuffled]
 
 
-def run_twice(days: list[str]) -> list[tuple[str, str]]:
-    return 2 * [(days[0], days[-1])]
-
-
 @pytest.fixture(scope="module")
 def in_one_run() -> dict[str, object]:
     """What a single run over all days makes; filled by whichever test comes first."""
     return {}
 
 
-@pytest.mark.parametrize(
-    "split",
-    [
-        run_chunks,
-        pytest.param(run_shuffled, marks=SLOW),
-        pytest.param(run_one_by_one, marks=SLOW),
-        pytest.param(run_backwards, marks=SLOW),
-        pytest.param(run_twice, marks=SLOW),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("split", [run_chunks, run_shuffled, run_backwards])
 def test_every_way_to_run_days_gives_what_one_run_over_all_of_them_gives(
     split: Callable[[list[str]], list[tuple[str, str]]],
     settings: Settings,

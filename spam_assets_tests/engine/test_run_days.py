@@ -21,7 +21,6 @@ from spam_assets.registry.registered_models import CHAMPION, ModelRegistry
 from spam_assets.registry.training_runs import RUN_KILLED, RUN_OPEN, end_abandoned_runs
 from spam_assets.settings import Settings
 from spam_assets_tests.conftest import LandDays, day_text, make_mail, open_instance
-from spam_assets_tests.homes import SLOW
 from spam_assets_tests.pipeline import reason_for_nothing, run_days
 
 LandDay = Callable[..., Path]

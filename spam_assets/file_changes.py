@@ -25,6 +25,10 @@ Change = Callable[[], Content | Instead]
 """Reads the file and returns what is to become of it; asked again when somebody else wrote it meanwhile."""
 
 
+Take = Callable[[], tuple[Content | None, int]]
+"""Reads the file and returns what is left of it, None for nothing, and how much it took; if 0, the file is kept."""
+
+
 class FileChangesTooOftenError(OSError):
     """Others write a file again and again, so that nobody else gets to change it."""
 
@@ -54,6 +58,21 @@ def change_file(fs: Any, path: str, change: Change) -> None:
         if read_stamp(fs, path) == stamp and _is_done(fs, path, changed, stamp[1]):
             return
     raise FileChangesTooOftenError(f"others write {path.rpartition('/')[2]} again and again; try once more later")
+
+
+def take_out(fs: Any, path: str, take: Take) -> int:
+    """Make of a file what `take` leaves of it, see `change_file`; returns how much it took."""
+    count = 0
+
+    def change() -> Content | Instead:
+        nonlocal count
+        left, count = take()
+        if left is None:
+            return Instead.REMOVE
+        return left if count else Instead.KEEP
+
+    change_file(fs, path, change)
+    return count
 
 
 def _is_done(fs: Any, path: str, changed: Content | Instead, etag: str) -> bool:

@@ -37,106 +37,94 @@ if TYPE_CHECKING:
 METHOD = parse_method(SETTINGS.estimator, SETTINGS.trusted)
 CHALLENGER_METHODS = name_challengers(SETTINGS)
 METHODS = (METHOD, *CHALLENGER_METHODS.values())
+Train = Callable[[str, WindowOfDays], "tuple[TrainedModel, Mapping[str, str]]"]
+"""Given a day and its window, returns a model and the data versions of the days that it learnt."""
 
 
-def _train_and_log(
-    context: dg.AssetExecutionContext,
-    method: Method,
-    train: Callable[[WindowOfDays], "tuple[TrainedModel, Mapping[str, str]]"],
-    validated_mail: Mail,
-    training_windows: TrainingWindows,
-    mail_history: MailHistory,
-    mlflow: TrainingMlFlow,
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """Train a model for the day, log it to its MLflow run, and return it with all that people want to see of it."""
-    from spam_assets.learning.daily_protocol import NotEnoughMailError
-    from spam_assets.learning.explanation import tell_strongest_words
-    from spam_assets.learning.model_card import build_card
-    from spam_assets.views.card_text import describe_card, write_card_files
-    from spam_assets.views.pictures import draw_evaluation
+def _build_asset(method: Method, train: Train, **options: Any) -> dg.AssetsDefinition:
+    """Return an asset that trains a model for a day, logs it to its MLflow run, and shows what people want of it."""
 
-    day, asset = context.partition_key, context.asset_key.to_user_string()
-    window = training_windows.ending(day, partial(record_features, context))
-    settings = build_training_settings(SETTINGS)
-    try:
-        with mlflow.training_run(day, nothing_trained=NotEnoughMailError, asset=asset) as run:
-            model, versions = train(window)
-            version = fingerprint_model(model)
-            card = build_card(day, model, list(window), mail_history.describe_days(window, model.progressive.days))
-            picture = draw_evaluation(model, day)
-            texts = {
-                "evaluation.svg": picture,
-                **write_card_files(card, settings, SETTINGS.window_days, version, model.method),
-            }
-            mlflow.log_training(run, day, model, version, settings, versions, texts)
-            yield dg.MaterializeResult(  # here, so that the MLflow run ends when Dagster has stored the model
-                value=model,
-                metadata=conceal_mail(
-                    {
-                        **describe_card(card, model),
-                        **describe_model(model, list(window), picture),
-                        **describe_window(window),
-                        "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
-                        "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
-                    },
-                    previews=SETTINGS.previews,
-                ),
-                tags={SOURCE_TAG: fingerprint_training(versions, SETTINGS, method.reference)},
-                data_version=dg.DataVersion(version),
-            )
-    except NotEnoughMailError as too_little:
-        source = fingerprint_training(window.data_versions(), SETTINGS, method.reference)
-        record_nothing(context, f"no model for {day}: {too_little}", source)
-
-
-TRAINED_DAILY: dict[str, Any] = {
-    "trains": True,
-    "group_name": "learning",
-    "io_manager_key": "models",
-    "ins": {"validated_mail": dg.AssetIn(dagster_type=MAIL)},
-    "deps": ["mail_features", WINDOW_OF_DAYS],
-    "pool": TRAINING_POOL,
-    "code_version": MODEL_VERSION,
-}
-
-
-@daily_asset(kinds={"numba", "mlflow"}, **TRAINED_DAILY)
-def trained_model(
-    context: dg.AssetExecutionContext,
-    validated_mail: Mail,
-    training_windows: dg.ResourceParam[TrainingWindows],
-    mail_history: dg.ResourceParam[MailHistory],
-    mlflow: dg.ResourceParam[TrainingMlFlow],
-) -> Iterator[dg.MaterializeResult[Any]]:
-    """A spam filter that has learnt the window of days that ends with this day."""
-
-    def train(window: WindowOfDays) -> "tuple[TrainedModel, Mapping[str, str]]":
-        return METHOD.train(window, build_training_settings(SETTINGS)), window.data_versions()
-
-    yield from _train_and_log(context, METHOD, train, validated_mail, training_windows, mail_history, mlflow)
-
-
-def _build_challenger(name: str, method: Method) -> dg.AssetsDefinition:
     @daily_asset(
-        name=name,
-        kinds={"scikitlearn", "mlflow"},
-        op_tags={PRIORITY_TAG: "1"},  # before the gate, which waits for none: a challenger that fails fails alone
-        description=f"What `{method.name}` has learnt of the same window, as another candidate beside `trained_model`.",
-        **TRAINED_DAILY,
+        trains=True,
+        group_name="learning",
+        io_manager_key="models",
+        ins={"validated_mail": dg.AssetIn(dagster_type=MAIL)},
+        deps=["mail_features", WINDOW_OF_DAYS],
+        pool=TRAINING_POOL,
+        code_version=MODEL_VERSION,
+        **options,
     )
-    def challenger(
+    def trained(
         context: dg.AssetExecutionContext,
         validated_mail: Mail,
         training_windows: dg.ResourceParam[TrainingWindows],
         mail_history: dg.ResourceParam[MailHistory],
         mlflow: dg.ResourceParam[TrainingMlFlow],
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        def train(_: WindowOfDays) -> "tuple[TrainedModel, Mapping[str, str]]":
-            return train_apart(SETTINGS, context.partition_key, method)
+        from spam_assets.learning.daily_protocol import NotEnoughMailError
+        from spam_assets.learning.explanation import tell_strongest_words
+        from spam_assets.learning.model_card import build_card
+        from spam_assets.views.card_text import describe_card, write_card_files
+        from spam_assets.views.pictures import draw_evaluation
 
-        yield from _train_and_log(context, method, train, validated_mail, training_windows, mail_history, mlflow)
+        day, asset = context.partition_key, context.asset_key.to_user_string()
+        window = training_windows.ending(day, partial(record_features, context))
+        settings = build_training_settings(SETTINGS)
+        try:
+            with mlflow.training_run(day, nothing_trained=NotEnoughMailError, asset=asset) as run:
+                model, versions = train(day, window)
+                version = fingerprint_model(model)
+                card = build_card(day, model, list(window), mail_history.describe_days(window, model.progressive.days))
+                picture = draw_evaluation(model, day)
+                texts = {
+                    "evaluation.svg": picture,
+                    **write_card_files(card, settings, SETTINGS.window_days, version, model.method),
+                }
+                mlflow.log_training(run, day, model, version, settings, versions, texts)
+                yield dg.MaterializeResult(  # here, so that the MLflow run ends when Dagster has stored the model
+                    value=model,
+                    metadata=conceal_mail(
+                        {
+                            **describe_card(card, model),
+                            **describe_model(model, list(window), picture),
+                            **describe_window(window),
+                            "strongest_words": describe_words(tell_strongest_words(model, validated_mail)),
+                            "mlflow_run": dg.MetadataValue.url(mlflow.url_of(run)),
+                        },
+                        previews=SETTINGS.previews,
+                    ),
+                    tags={SOURCE_TAG: fingerprint_training(versions, SETTINGS, method.reference)},
+                    data_version=dg.DataVersion(version),
+                )
+        except NotEnoughMailError as too_little:
+            source = fingerprint_training(window.data_versions(), SETTINGS, method.reference)
+            record_nothing(context, f"no model for {day}: {too_little}", source)
 
-    return challenger
+    return trained
+
+
+def _train_here(_: str, window: WindowOfDays) -> "tuple[TrainedModel, Mapping[str, str]]":
+    return METHOD.train(window, build_training_settings(SETTINGS)), window.data_versions()
+
+
+trained_model = _build_asset(
+    METHOD,
+    _train_here,
+    name="trained_model",
+    kinds={"numba", "mlflow"},
+    description="A spam filter that has learnt the window of days that ends with this day.",
+)
+
+
+def _build_challenger(name: str, method: Method) -> dg.AssetsDefinition:
+    return _build_asset(
+        method,
+        lambda day, _: train_apart(SETTINGS, day, method),
+        name=name,
+        kinds={"scikitlearn", "mlflow"},
+        op_tags={PRIORITY_TAG: "1"},  # before the gate, which waits for none: a challenger that fails fails alone
+        description=f"What `{method.name}` has learnt of the same window, as another candidate beside `trained_model`.",
+    )
 
 
 CHALLENGERS = {name: _build_challenger(name, method) for name, method in CHALLENGER_METHODS.items()}

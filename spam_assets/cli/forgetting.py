@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from upath import UPath
 
 from spam_assets.engine.event_texts import compact_databases, erase_texts
 from spam_assets.engine.run_days import run_days
-from spam_assets.file_changes import Instead
 from spam_assets.files import Content
-from spam_assets.io_managers.daily_files import StorageError, change_day
+from spam_assets.io_managers.daily_files import StorageError, take_out_of_day
 from spam_assets.jobs import mail_job, score_job
 from spam_assets.landing.corrections import complete_ids
 from spam_assets.landing.errors import LandingError
@@ -125,8 +123,8 @@ def _delete_from_storage(
 ) -> Iterator[str]:
     for asset in FRAMES_OF_MAIL:
         if stores.frames.has_day(asset, day):
-            count = _rewrite(stores.frames.path_of(asset, day), partial(_take_from_frame, stores, asset, day, is_meant))
-            if count:
+            path = stores.frames.path_of(asset, day)
+            if count := take_out_of_day(path, partial(_take_from_frame, stores, asset, day, is_meant)):
                 yield f"storage: {count} messages deleted from {asset} of {day}"
     vectors = list(open_text_vectors(settings).files_of(day))
     for path in vectors:
@@ -135,21 +133,8 @@ def _delete_from_storage(
         yield f"storage: vectorised text of {day} deleted, {len(vectors)} files; it is made again when it is needed"
     if stores.features.has_day("mail_features", day):
         path = stores.features.path_of("mail_features", day)
-        if count := _rewrite(path, partial(_take_from_features, stores, day, is_meant)):
+        if count := take_out_of_day(path, partial(_take_from_features, stores, day, is_meant)):
             yield f"storage: {count} messages deleted from mail_features of {day}"
-
-
-def _rewrite(path: UPath, take: Callable[[], tuple[Content, int]]) -> int:
-    """Store what `take` leaves of a file, and return how much it took; it reads the file, again if that changes."""
-    count = 0
-
-    def change() -> Content | Instead:
-        nonlocal count
-        left, count = take()
-        return left if count else Instead.KEEP
-
-    change_day(path, change)
-    return count
 
 
 def _take_from_frame(stores: Stores, asset: str, day: str, is_meant: Callable[[str], bool]) -> tuple[Content, int]:
@@ -162,7 +147,8 @@ def _take_from_frame(stores: Stores, asset: str, day: str, is_meant: Callable[[s
         for frame in iterate_frames(mail)
     )
     left = collect_like(mail, stays)
-    return stores.frames.to_content(left), len(mail) - len(left)
+    count = len(mail) - len(left)
+    return stores.frames.to_content(left) if count else b"", count
 
 
 def _take_from_features(stores: Stores, day: str, is_meant: Callable[[str], bool]) -> tuple[Content, int]:
@@ -172,7 +158,8 @@ def _take_from_features(stores: Stores, day: str, is_meant: Callable[[str], bool
 
     features = stores.features.load_day("mail_features", day)
     stays = np.array([not is_meant(known) for known in features.message_ids.tolist()], dtype=np.bool_)
-    return stores.features.to_content(select_messages(features, stays)), int((~stays).sum())
+    count = int((~stays).sum())
+    return stores.features.to_content(select_messages(features, stays)) if count else b"", count
 
 
 def _delete_from_models(settings: Settings, stores: Stores, is_meant: Callable[[str], bool]) -> Iterator[str]:
@@ -186,7 +173,7 @@ def _delete_from_models(settings: Settings, stores: Stores, is_meant: Callable[[
         return dump_model(replace(model, suspects=left)) if count else b"", count
 
     stored = [(asset, day) for asset in stores.models.stored_assets() for day in stores.models.stored_days(asset)]
-    changed = [_rewrite(stores.models.path_of(asset, day), partial(take, asset, day)) for asset, day in stored]
+    changed = [take_out_of_day(stores.models.path_of(asset, day), partial(take, asset, day)) for asset, day in stored]
     yield f"storage: taken off the suspects of {sum(map(bool, changed))} models"
     # Models that older versions logged list their suspects as well.
     if not settings.has_tracking_server and settings.artifact_folder.exists():

@@ -19,7 +19,7 @@ from upath import UPath
 
 from spam_assets.engine.one_day import check_one_day
 from spam_assets.engine.transient_faults import retrying_storage
-from spam_assets.file_changes import Change, change_file
+from spam_assets.file_changes import Take, take_out
 from spam_assets.files import Content, MeasuredContent, replace_file
 from spam_assets.learning.code_versions import OtherVersionError
 from spam_assets.urls import hide_credentials
@@ -52,14 +52,14 @@ def write_day(path: UPath, content: Content) -> None:
         replace_file(path.fs, path.path, content)
 
 
-def change_day(path: UPath, change: Change) -> None:
-    """Change a stored file, see `file_changes.change_file`: nothing that a run stores meanwhile is lost.
+def take_out_of_day(path: UPath, take: Take) -> int:
+    """Take something out of a stored file, see `file_changes.take_out`: nothing that a run stores meanwhile is lost.
 
     Raises:
         StorageError: as `write_day`.
     """
     with _telling_what_stays(path):
-        change_file(path.fs, path.path, change)
+        return take_out(path.fs, path.path, take)
 
 
 @contextmanager

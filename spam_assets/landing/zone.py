@@ -19,7 +19,7 @@ from typing import IO, ClassVar, Final
 import pandas as pd
 from fsspec.implementations.local import LocalFileSystem
 
-from spam_assets.file_changes import Instead, change_file
+from spam_assets.file_changes import take_out
 from spam_assets.files import LandedFile, hash_file, list_folder, replace_file
 from spam_assets.landing.corrections import NO_CORRECTIONS, Corrections, apply_corrections, read_corrections
 from spam_assets.landing.decoded_size import MAX_DAY_BYTES, DecodedSize
@@ -269,16 +269,9 @@ class LandingZone(Folder):
 
     def _remove_from_file(self, name: str, remove: Callable[[bytes], tuple[bytes | None, int]]) -> int:
         """Rewrite a file; `remove` returns what is left of a content, None for nothing, and how many rows went."""
-        count = 0
-
-        def change() -> bytes | Instead:
-            nonlocal count
-            left, count = remove(self._fs.cat_file(f"{self._root}/{name}"))
-            return Instead.REMOVE if left is None else left if count else Instead.KEEP
-
+        path = f"{self._root}/{name}"
         with self._reaching():
-            change_file(self._fs, f"{self._root}/{name}", change)
-        return count
+            return take_out(self._fs, path, lambda: remove(self._fs.cat_file(path)))
 
     def _list_day(self, day: str) -> tuple[LandedFile, ...]:
         # Only this day's files are asked for their details, which for ten thousand files takes most of the time.

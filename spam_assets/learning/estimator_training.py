@@ -91,6 +91,7 @@ class _EstimatorLearner:
         """See ``daily_protocol.Learner``."""
         if not len(messages):
             return
+        self._newest = day
         features, mail = self._read(messages)
         self._in_hand = None
         labels = np.ascontiguousarray(features.labels)
@@ -99,7 +100,6 @@ class _EstimatorLearner:
         spam = int(labels.sum())
         self.spam += spam
         self.ham += len(labels) - spam
-        self._newest = day
         wanted = labels.astype(np.int64)
         if self._is_streaming:
             with self._blame("partial_fit"):

@@ -180,6 +180,6 @@ def test_every_asset_that_shows_mail_asks_whether_it_may() -> None:
     modules = (PROJECT / "spam_assets" / "assets").glob("*.py")
     source = "\n".join(module.read_text() for module in modules)
     makers = ("describe_mail(", "describe_landed_day(", "describe_removed_day(", "describe_words(", "describe_model(")
-    for function in re.split(r"\n@daily_asset", source)[1:]:
+    for function in re.split(r"\n *@daily_asset", source)[1:]:
         if any(maker in function for maker in makers):
             assert "conceal_mail(" in function, function[:200]

@@ -239,6 +239,7 @@ def test_a_changed_dagster_yaml_is_kept_and_what_it_lacks_is_told(call: Call, de
 def test_models_lists_a_version_for_every_landed_day(call: Call) -> None:
     done = call("models")  # as another program reads it
     assert done.returncode == 0
+    assert max(map(len, done.stdout.splitlines())) > 80, "what another program reads is not cut for a terminal"
     rows = re.findall(r"│ (\d+) +│ (\S+) +│ (\S+) +│ (\S+) +│ (\S+) +│ (\S+) +│ \S+ +│ ([\w, ]*)│", done.stdout)
     assert [(version, day) for version, day, *_ in rows] == [(str(i + 1), day) for i, day in enumerate(RUN_ORDER)]
     assert sum("champion" in row[-1] for row in rows) == 1

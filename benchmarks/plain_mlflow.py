@@ -65,8 +65,9 @@ class PlainMlflow:
         versions: Mapping[str, str],
     ) -> LoggedModel:
         """Make the run `train-{day}` of a training: `versions` are the data versions of the window's days."""
-        import mlflow
+        import mlflow.pyfunc
         from mlflow.entities import Metric, Param, RunTag
+        from mlflow.models import Model
 
         from spam_assets.registry.logged_model import (
             CARRIED_LOADER,
@@ -88,37 +89,40 @@ class PlainMlflow:
             **asdict(settings),
             **{f"version_{package}": version(package) for package in PACKAGES},
         }
-        now_milliseconds = int(time.time() * 1000)
         self._client.log_batch(
             run_id,
-            metrics=[
-                Metric(name, float(value), now_milliseconds, 0)
-                for name, value in asdict(model.evaluation).items()
-                if isinstance(value, int | float) and not isnan(value)
-            ],
             params=[Param(name, str(value)) for name, value in parameters.items()],
             tags=[RunTag("data_version", data_version)],
         )
         self._client.log_text(run_id, picture, "evaluation.svg")
         self._client.log_dict(run_id, dict(versions), "window.json")
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            mlflow.start_run(run_id=run_id, log_system_metrics=False),
-            warnings.catch_warnings(),
-        ):
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*An input example was not provided")
             path = Path(folder) / "model.npz"
             path.write_bytes(dump_logged_model(model))
-            logged = mlflow.pyfunc.log_model(
+            logged = Model.log(
+                artifact_path=None,
                 name="model",
+                flavor=mlflow.pyfunc,
+                run_id=run_id,
                 loader_module=CARRIED_LOADER,
                 data_path=str(path),
                 code_paths=copy_serving_code(Path(folder)),
                 pip_requirements=list_requirements(),
                 signature=build_signature(),
             )
+        uri = str(logged.model_uri)
+        now_milliseconds, model_id = int(time.time() * 1000), uri.removeprefix("models:/")
+        self._client.log_batch(
+            run_id,
+            metrics=[
+                Metric(name, float(value), now_milliseconds, 0, model_id=model_id)
+                for name, value in asdict(model.evaluation).items()
+                if isinstance(value, int | float) and not isnan(value)
+            ],
+        )
         self._client.set_terminated(run_id, "FINISHED")
-        return LoggedModel(day, data_version, run_id, str(logged.model_uri))
+        return LoggedModel(day, data_version, run_id, uri)
 
     def register(self, logged: LoggedModel, model: "SpamModel", window: "Mapping[str, MailFeatures]") -> str:
         """Make a version of `spam-classifier`, ask the gate, set an alias, and return the version with its alias."""

@@ -97,7 +97,7 @@ def store_days(features: MailFeatures, folder: Path, sizes: Sequence[int]) -> No
 
 def _open_window(folder: Path, window_days: int) -> WindowOfDays:
     manager = FeaturesIOManager(base_path=UPath(folder))
-    return WindowOfDays(manager, ASSET, manager.stored_days(ASSET)[-window_days:])
+    return WindowOfDays(manager, ASSET, dict.fromkeys(manager.stored_days(ASSET)[-window_days:]))
 
 
 def measure_learner(learner: str, folder: Path, window_days: int) -> dict[str, Any]:

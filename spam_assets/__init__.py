@@ -23,6 +23,7 @@ At the top stand Dagster's nouns; every other concern has a room. `docs/architec
 - `estimators`: ready estimators for SPAM_ASSETS_ESTIMATOR.
 - `mail_files`, `feature_files`: days of mail and of features that are too much to hold at once.
 - `files`: a file replaced in one step, wherever it is. `file_changes`: one that others change too.
+- `worker_imports`: what a Celery worker has at hand before a run comes.
 - `urls`: a URL as people may see it.
 - `dagster_storage`: where older home folders look for what is in `engine/` now.
 """

@@ -29,6 +29,8 @@ _TIME_KEYS: Final = ("LastModified", "last_modified", "updated", "mtime", "modif
 _STAMP_KEYS: Final = ("ETag", "etag", "md5Hash", "md5", *_TIME_KEYS)
 
 
+Stamp = tuple[int, str]
+"""Size and stamp of a file, see `LandedFile`: one of them differs when it is written anew."""
 Content = bytes | Callable[[IO[bytes]], None]
 """The bytes of a file, or what writes them into an open one."""
 
@@ -178,8 +180,11 @@ class MeasuredContent:
         self.size_bytes += len(block)
 
 
-def read_stamp(fs: Any, path: str) -> tuple[int, str]:
+def read_stamp(fs: Any, path: str) -> Stamp:
     """Return the size of a file and a text that changes when it is written anew; see `LandedFile`."""
+    if isinstance(fs, LocalFileSystem):
+        status = Path(path).stat()
+        return status.st_size, str(status.st_mtime_ns)
     details = _read_details(path, fs.info(path))
     return details.size_bytes, details.stamp
 
@@ -192,6 +197,17 @@ def hash_file(file: IO[bytes]) -> str:
         digest.update(block)
     file.seek(0)
     return digest.hexdigest()
+
+
+def _is_object_store(fs: Any) -> bool:
+    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
+    return bool(protocols & _ATOMIC_PUT_PROTOCOLS)
+
+
+def make_folder(fs: Any, path: str) -> None:
+    """Make a folder and those above it where files need one; in an object store they do not."""
+    if not _is_object_store(fs):
+        fs.makedirs(path, exist_ok=True)
 
 
 def replace_file(fs: Any, path: str, content: Content) -> None:
@@ -211,8 +227,7 @@ def replace_file(fs: Any, path: str, content: Content) -> None:
     if isinstance(fs, LocalFileSystem):
         replace_local_file(Path(path), content)
         return
-    protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-    if protocols & _ATOMIC_PUT_PROTOCOLS:
+    if _is_object_store(fs):
         upload_file(fs, path, content)
         return
     folder, _, name = path.rpartition("/")

@@ -11,9 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import dagster as dg
-from upath import UPath
 
-from spam_assets.files import open_path
+from spam_assets.files import Stamp, open_path
 from spam_assets.io_managers.arrow_features import FeaturesIOManager
 from spam_assets.io_managers.daily_files import StorageError
 from spam_assets.io_managers.json_reports import ReportIOManager
@@ -40,17 +39,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class DaysRead(dict[str, tuple[float, T]]):
-    """What was made of days of one asset, with the time their files were written: each is read again when that changes.
+class DaysRead(dict[str, tuple[Stamp, T]]):
+    """What was made of days of one asset, with the stamps of their files: each is read again when that changes.
 
     A range of days would otherwise read each file for every later day whose past it is.
     """
 
-    def look_up(self, day: str, path: UPath, read: Callable[[str], T]) -> T:
+    def look_up(self, day: str, stamp: Stamp, read: Callable[[str], T]) -> T:
         """Return what is known of a day, read if it must be; raises as `read` does."""
-        written = path.stat().st_mtime
-        if day not in self or self[day][0] != written:
-            self[day] = (written, read(day))
+        if day not in self or self[day][0] != stamp:
+            self[day] = (stamp, read(day))
         return self[day][1]
 
     def forget_others(self, days: Collection[str]) -> None:
@@ -88,9 +86,10 @@ class MailHistory:
 
         self._card_days.forget_others(days)
         found = {}
-        for day in sorted(set(days) & set(self.frames.stored_days("validated_mail"))):
+        stored = self.frames.list_days("validated_mail")
+        for day in sorted(set(days) & set(stored)):
             with suppress(StorageError):  # the model did not need it, so the card does without, and says so
-                described = self._card_days.look_up(day, self.frames.path_of("validated_mail", day), read)
+                described = self._card_days.look_up(day, stored[day], read)
                 if described is not None:
                     found[day] = described
         return found
@@ -101,13 +100,13 @@ class MailHistory:
         from spam_assets.mail.warning_rules import TRAILING_DAYS
 
         excluded = self.excluded_days.read() if self.excluded_days else {}
-        stored_days = self.frames.stored_days("validated_mail")
-        earlier = [stored for stored in stored_days if stored < day and stored not in excluded][-TRAILING_DAYS:]
+        stored = self.frames.list_days("validated_mail")
+        earlier = [past for past in stored if past < day and past not in excluded][-TRAILING_DAYS:]
 
         def read(past: str) -> "DaySummary":
             return summarize_day(self.frames.load_columns("validated_mail", past, list(SUMMARY_COLUMNS)), past)
 
-        return [self._summaries.look_up(past, self.frames.path_of("validated_mail", past), read) for past in earlier]
+        return [self._summaries.look_up(past, stored[past], read) for past in earlier]
 
 
 @dataclass(frozen=True)
@@ -121,10 +120,8 @@ class ReportHistory:
         """Return the reports of the calendar days before a day, so many at most, oldest first."""
         first = first_day_of_window(day, count + 1)
         return {
-            past: self._read.look_up(
-                past, self.reports.path_of("champion_report", past), partial(self.reports.load_day, "champion_report")
-            )
-            for past in self.reports.stored_days("champion_report")
+            past: self._read.look_up(past, stamp, partial(self.reports.load_day, "champion_report"))
+            for past, stamp in self.reports.list_days("champion_report").items()
             if first <= past < day
         }
 

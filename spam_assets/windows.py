@@ -17,6 +17,7 @@ from spam_assets.io_managers.parquet_frames import FrameIOManager
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spam_assets.files import Stamp
     from spam_assets.landing.excluded_days import ExcludedDays
     from spam_assets.landing.zone import LandingZone
     from spam_assets.learning.features import MailFeatures
@@ -46,12 +47,13 @@ class WindowChangedError(StorageError):
 class WindowOfDays(Mapping[str, "MailFeatures"]):
     """The days of a window, oldest first; a stored day is read when it is asked for.
 
-    A model streams through its window, so holding every day at once would cost memory for nothing.
+    A model streams through its window, so holding every day at once would cost memory for nothing. What was listed is
+    what it holds: a day that is stored anew meanwhile changes nothing that was read already.
 
     Args:
         features: Where days are stored.
         asset: The asset whose days they are.
-        stored_days: The days to read from there.
+        stored: The days to read from there, each with the stamp of its file; None: it is asked for.
         computed: Days that are not stored, with their features.
         excluded: Days that it would hold had nobody excluded them, with the reason.
         without_file: Days that it holds though their file is gone from the landing zone.
@@ -66,7 +68,7 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         self,
         features: FeaturesIOManager,
         asset: str,
-        stored_days: list[str],
+        stored: "Mapping[str, Stamp | None]",
         computed: "Mapping[str, MailFeatures] | None" = None,
         excluded: Mapping[str, str] | None = None,
         without_file: Sequence[str] = (),
@@ -82,7 +84,8 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         self._computed = computed or {}
         self._make_again = make_again
         self._attach_mail = attach_mail
-        self._days = sorted({*stored_days, *self._computed})
+        self._stamps = stored
+        self._days = sorted({*stored, *self._computed})
         self._versions_read: dict[str, str] = {}
         self.landed_days = tuple(landed_days)
         self.left_out = dict(left_out or {})
@@ -97,7 +100,7 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         if day not in self._days:
             raise KeyError(day)
         try:
-            stored = self._features.load_with_version(self._asset, day)
+            stored = self._features.load_with_version(self._asset, day, self._stamps[day])
         except OutdatedFileError:
             if self._make_again is None:
                 raise
@@ -123,7 +126,7 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         if day in self._versions_read:
             return self._versions_read[day]
         try:
-            return self._features.data_version_of(self._asset, day)
+            return self._features.load_with_version(self._asset, day, self._stamps[day]).data_version
         except OutdatedFileError:
             return self._features.fingerprint(self._read(day))
 
@@ -174,7 +177,7 @@ class TrainingWindows:
 
         first_day = first_day_of_window(last_day, self.window_days)
         stored, validated, raw = (
-            [day for day in manager.stored_days(asset) if first_day <= day <= last_day]
+            {day: stamp for day, stamp in manager.list_days(asset).items() if first_day <= day <= last_day}
             for manager, asset in (
                 (self.features, "mail_features"),
                 (self.frames, "validated_mail"),
@@ -189,7 +192,7 @@ class TrainingWindows:
         landed = [day for day in self.zone.days() if first_day <= day <= last_day]
         known = {*landed, *validated, *raw, *stored}
         excluded = {day: reason for day, reason in self.find_reasons().items() if day in known}
-        stored = [day for day in stored if day not in excluded]
+        stored = {day: stamp for day, stamp in stored.items() if day not in excluded}
         computed: dict[str, MailFeatures] = {}
         left_out: dict[str, str] = {}
         unstored: dict[str, ReadMail] = {}
@@ -215,7 +218,7 @@ class TrainingWindows:
             landed_days=[day for day in computed if day not in validated and day not in raw],
             left_out=left_out,
             make_again=partial(self._make_again, made_again),
-            attach_mail=partial(self._attach_mail, unstored),
+            attach_mail=partial(self._attach_mail, unstored, validated),
         )
 
     def load_day(self, day: str, made_again: MadeAgain | None = None) -> "MailFeatures":
@@ -227,13 +230,15 @@ class TrainingWindows:
         window = WindowOfDays(
             self.features,
             "mail_features",
-            [day],
+            {day: None},
             make_again=partial(self._make_again, made_again),
-            attach_mail=partial(self._attach_mail, {}),
+            attach_mail=partial(self._attach_mail, {}, {}),
         )
         return window[day]
 
-    def _attach_mail(self, unstored: Mapping[str, ReadMail], day: str, features: "MailFeatures") -> "MailFeatures":
+    def _attach_mail(
+        self, unstored: Mapping[str, ReadMail], stamps: "Mapping[str, Stamp]", day: str, features: "MailFeatures"
+    ) -> "MailFeatures":
         from spam_assets.learning.mail_text import MailText
         from spam_assets.mail.mail_batches import read_whole
 
@@ -250,11 +255,10 @@ class TrainingWindows:
 
         if day in unstored:
             return replace(features, mail=MailText(read, day))
-        path = self.frames.path_of("validated_mail", day)
 
         def find_version() -> str:
-            written = path.stat()
-            return f"{written.st_size}-{written.st_mtime}"
+            size_bytes, stamp = stamps.get(day) or self.frames.read_stamp("validated_mail", day)
+            return f"{size_bytes}-{stamp}"
 
         return replace(features, mail=MailText(read, day, find_version, self.vectors))
 

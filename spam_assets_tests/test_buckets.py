@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from spam_assets_tests.pipeline import materialized, run_days
 pytestmark = pytest.mark.slow
 
 DAY = day_text(0)
+MOST_REQUESTS = 60
+"""Of one day, from its file in the landing zone to the report on its champion."""
 MOST_UPLOADS = 12
 """Of one training: its record and pictures, and its model with what it carries."""
 
@@ -55,8 +58,11 @@ class Requests:
         monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", note)
 
     def take(self, method: str) -> list[str]:
+        return [key for made, key in self.take_all() if made == method]
+
+    def take_all(self) -> list[tuple[str, str]]:
         taken, self._made = self._made, []
-        return [key for made, key in taken if made == method]
+        return taken
 
 
 def test_what_is_missing_or_unreachable_is_said_in_one_sentence(bucket: str) -> None:
@@ -135,6 +141,24 @@ def test_each_day_of_a_window_is_fetched_once(bucket: str, monkeypatch: pytest.M
     assert len(windows.load_day(days[0])) == 40
     fetched = [key for key in requests.take("get_object") if key.endswith(".arrow")]
     assert sorted(fetched) == [f"storage/mail_features/{day}.arrow" for day in days]
+
+
+def test_a_day_takes_as_many_requests_however_many_days_are_stored(
+    bucket: str, settings: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_bucket = settings.model_copy(update={"landing": f"{bucket}/mail", "storage": f"{bucket}/storage"})
+    days = [day_text(offset) for offset in range(10)]
+    for day in days:
+        LandingZone(in_bucket.landing_url).write(day, make_mail(day))
+    requests = Requests(monkeypatch)
+    assert run_days(in_bucket, instance, days[0], days[-1]).is_success
+    asked_by: Counter[str] = Counter()
+    day = days[0]
+    for method, key in requests.take_all():
+        asked_by[day] += 1
+        if method == "put_object" and "/champion_report/" in key:  # the last that is stored of a day
+            day = day_text(days.index(key.split("/")[-1].partition(".")[0]) + 1)
+    assert 0 < asked_by[days[9]] <= asked_by[days[5]] < MOST_REQUESTS, asked_by
 
 
 def note_uploads(monkeypatch: pytest.MonkeyPatch) -> list[str]:

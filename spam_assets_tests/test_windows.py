@@ -39,7 +39,7 @@ def test_a_window_reads_only_the_days_it_is_asked_for(manager: FeaturesIOManager
     days = [day_text(0), day_text(1)]
     store(manager, 0, land_features(zone, 0))
     write_day(manager.path_of(ASSET, days[1]), b"damaged")
-    window = WindowOfDays(manager, ASSET, days[::-1])
+    window = WindowOfDays(manager, ASSET, dict.fromkeys(days[::-1]))
 
     assert list(window) == days
     assert len(window[days[0]]) == len(zone.read(days[0]).frame)
@@ -53,7 +53,7 @@ def test_a_window_reads_only_the_days_it_is_asked_for(manager: FeaturesIOManager
 def test_a_window_takes_days_that_are_not_stored_as_values(manager: FeaturesIOManager, zone: LandingZone) -> None:
     features = [land_features(zone, offset) for offset in range(2)]
     store(manager, 1, features[1])
-    window = WindowOfDays(manager, ASSET, [day_text(1)], {day_text(0): features[0]})
+    window = WindowOfDays(manager, ASSET, {day_text(1): None}, {day_text(0): features[0]})
 
     assert list(window) == [day_text(0), day_text(1)]
     assert window[day_text(0)] is features[0]
@@ -187,7 +187,7 @@ def test_a_window_records_the_versions_that_were_read_and_notices_a_day_that_cha
 ) -> None:
     old, new = land_features(zone, 0), featurize_mail(make_mail(day_text(0), seed=1))
     store(manager, 0, old)
-    window = WindowOfDays(manager, ASSET, [day_text(0)])
+    window = WindowOfDays(manager, ASSET, {day_text(0): None})
     assert len(window[day_text(0)]) == len(old)
     store(manager, 0, new)
     assert window.data_versions() == {day_text(0): manager.fingerprint(old)}

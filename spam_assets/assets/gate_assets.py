@@ -13,6 +13,7 @@ from spam_assets.challengers import enter_challengers
 from spam_assets.engine.day_records import record_nothing
 from spam_assets.engine.locks import TRAINING_POOL
 from spam_assets.io_managers.npz_models import ModelIOManager
+from spam_assets.registry.gate_changes import carry_out_verdicts, load_succession
 from spam_assets.registry.registered_models import ModelRegistry
 from spam_assets.views.metadata import (
     describe_history,
@@ -43,14 +44,14 @@ def registered_model(
     with registry.changing():
         candidate = registry.register(day, data_version) if data_version is not None else None
         others, left_out = enter_challengers(registry, models, CHALLENGERS, day)
-        before = registry.load_succession()
+        before = load_succession(registry)
         candidates = [registry.load_dated(candidate), *others] if candidate is not None else others
         window = training_windows.ending(day, partial(record_features, context))
         excluded = training_windows.find_reasons()
         after, judged = judge_day(
             before, candidates, window, excluded=excluded, methods=[method.reference for method in METHODS]
         )
-        registry.carry_out_verdicts(before, after, judged)
+        carry_out_verdicts(registry, before, after, judged)
         standing = registry.standing()
     if not judged:
         record_nothing(context, f"no model was trained for {day} by this code, and none waits to be judged again")

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -70,9 +71,10 @@ def prepare_run(settings: Settings, instance: dg.DagsterInstance, run: dg.Dagste
 
 
 def _keep_connections(instance: dg.DagsterInstance) -> None:
-    """Let a process that runs days keep a connection to each storage: dagster-postgres makes one for every event.
+    """Let a process that runs days keep its connections to each storage: dagster-postgres makes one for every event.
 
-    Each is tried before it is used, for the server may have been started again.
+    Each is tried before it is used, for the server may have been started again. And what Dagster asks for nearly every
+    event, whether the database has been migrated, it is asked once.
     """
     from dagster_postgres.utils import create_pg_engine
 
@@ -82,10 +84,12 @@ def _keep_connections(instance: dg.DagsterInstance) -> None:
             storage.postgres_url,
             storage._token_provider,  # noqa: SLF001
             isolation_level="AUTOCOMMIT",
-            pool_size=1,
+            pool_size=2,  # what is asked while an event is stored takes a second one
             max_overflow=10,
             pool_pre_ping=True,
         )
+    events = storages[-1]
+    events.has_table, events.has_asset_key_col = cache(events.has_table), cache(events.has_asset_key_col)
 
 
 @contextmanager

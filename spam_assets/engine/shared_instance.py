@@ -90,16 +90,7 @@ _CELERY_OF_ALL = {
     "result_expires": 7 * 86400,
     "broker_connection_retry_on_startup": True,
 }
-IMPORTED_BY_WORKERS = [
-    "mlflow.pyfunc",
-    "spam_assets.learning.succession",
-    "spam_assets.learning.training",
-    "spam_assets.views.card_text",
-    "spam_assets.views.pictures",
-]
-"""Before a worker forks the process of a run, which would else spend most of its first day on that.
-
-Nothing that knows the days: those that land later would be none of the worker's."""
+IMPORTED_BY_WORKERS = ["spam_assets.worker_imports"]
 _CELERY_OF_WORKERS = {
     **_CELERY_OF_ALL,
     "worker_concurrency": 1,

@@ -4,14 +4,13 @@ import io
 import mmap
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, ClassVar
 
 from typing_extensions import override
 from upath import UPath
 
-from spam_assets.files import BlockWriter, Content, read_stamp
-from spam_assets.io_managers.daily_files import LOCAL_PROTOCOLS, DailyFileIOManager, open_to_map
+from spam_assets.files import BlockWriter, Content, Stamp, read_stamp
+from spam_assets.io_managers.daily_files import DailyFileIOManager, open_to_map
 from spam_assets.io_managers.fingerprints import fingerprint_features
 from spam_assets.learning.code_versions import FEATURES_VERSION, OtherVersionError
 
@@ -104,28 +103,28 @@ class FeaturesIOManager(DailyFileIOManager):
     def from_path(self, path: UPath) -> "MailFeatures":
         return self._open_current(path).features
 
-    def load_with_version(self, asset: str, day: str) -> StoredFeatures:
-        """Read one day of an asset and the data version of just what was read; raises as `load_day` does."""
+    def load_with_version(self, asset: str, day: str, stamp: Stamp | None = None) -> StoredFeatures:
+        """Read one day of an asset and the data version of just what was read; raises as `load_day` does.
+
+        With the stamp of its file, see `list_days`, a day that was read before is not looked at again.
+        """
         path = self.path_of(asset, day)
         with self._telling_what_to_do(asset, day, path):
-            return self._open_current(path)
+            return self._open_current(path, stamp)
 
-    def _open_current(self, path: UPath) -> StoredFeatures:
-        stored = self.open_any_version(path)
+    def _open_current(self, path: UPath, stamp: Stamp | None = None) -> StoredFeatures:
+        stored = self.open_any_version(path, stamp)
         if stored.features_version != FEATURES_VERSION:
             raise OtherVersionError(
                 f"its features are of version {stored.features_version}, this code makes version {FEATURES_VERSION}"
             )
         return stored
 
-    def open_any_version(self, path: UPath) -> StoredFeatures:
+    def open_any_version(self, path: UPath, stamp: Stamp | None = None) -> StoredFeatures:
         """Read a file, whatever version of the code made it."""
-        if path.protocol in LOCAL_PROTOCOLS:
-            file = Path(str(path)).stat()
-            return self._map_once(path, (file.st_ino, file.st_mtime_ns, file.st_size))
-        return self._map_once(path, read_stamp(path.fs, path.path))
+        return self._map_once(path, stamp or read_stamp(path.fs, path.path))
 
-    def _map_file(self, path: UPath, _identity: tuple[object, ...]) -> StoredFeatures:
+    def _map_file(self, path: UPath, _stamp: Stamp) -> StoredFeatures:
         with open_to_map(path) as file:
             return self._read(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 

@@ -6,6 +6,7 @@ No reader ever sees half of one, and a file that is missing or damaged is report
 import hashlib
 import io
 import os
+import re
 import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from upath import UPath
 from spam_assets.engine.one_day import check_one_day
 from spam_assets.engine.transient_faults import retrying_storage
 from spam_assets.file_changes import Take, take_out
-from spam_assets.files import Content, MeasuredContent, replace_file
+from spam_assets.files import Content, MeasuredContent, Stamp, list_folder, make_folder, read_stamp, replace_file
 from spam_assets.learning.code_versions import OtherVersionError
 from spam_assets.urls import hide_credentials
 
@@ -48,7 +49,7 @@ def write_day(path: UPath, content: Content) -> None:
         StorageError: it cannot be written: a full disk, a folder that may not be written. What was there stays.
     """
     with _telling_what_stays(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.fs, path.parent.path)
         replace_file(path.fs, path.path, content)
 
 
@@ -76,9 +77,16 @@ def _telling_what_stays(path: UPath) -> Iterator[None]:
 
 def open_to_read(path: UPath) -> IO[bytes]:
     """Open a stored day for reading back and forth; one of a bucket is fetched first."""
-    if path.protocol in LOCAL_PROTOCOLS or path.fs.size(path.path) > MOST_BYTES_AT_ONCE:
+    if path.protocol in LOCAL_PROTOCOLS:
         return open_to_map(path)
-    return io.BytesIO(path.read_bytes())
+    content = path.fs.cat_file(path.path, start=0, end=MOST_BYTES_AT_ONCE + 1)
+    return io.BytesIO(content) if len(content) <= MOST_BYTES_AT_ONCE else open_to_map(path)
+
+
+def read_file(path: UPath) -> bytes:
+    """Return the content of a stored day; of a bucket in one request."""
+    content: bytes = path.fs.cat_file(path.path, start=0)  # without a range s3fs asks for the size first
+    return content
 
 
 def open_to_map(path: UPath) -> IO[bytes]:
@@ -129,11 +137,25 @@ class DailyFileIOManager(dg.UPathIOManager):
 
     def stored_days(self, asset: str) -> list[str]:
         """Return the days of an asset that are stored, oldest first."""
+        return list(self.list_days(asset))
+
+    def list_days(self, asset: str) -> dict[str, Stamp]:
+        """Return the days of an asset that are stored, oldest first, each with the stamp of its file.
+
+        It takes one request however many days there are. Who has the stamps need not ask for each day whether its file
+        is still the one that was read before.
+        """
+        folder, extension = self._base_path / asset, str(self.extension)
         try:
-            paths = list((self._base_path / asset).iterdir())
+            files = list_folder(folder.fs, folder.path, re.compile(f".*{re.escape(extension)}"))
         except (FileNotFoundError, NotADirectoryError):  # nothing was ever stored; a bucket has no folders
-            return []
-        return sorted(path.stem for path in paths if path.suffix == self.extension)
+            return {}
+        return {file.name.removesuffix(extension): (file.size_bytes, file.stamp) for file in files}
+
+    def read_stamp(self, asset: str, day: str) -> Stamp:
+        """Return the stamp of a stored day, as `list_days` does."""
+        path = self.path_of(asset, day)
+        return read_stamp(path.fs, path.path)
 
     def load_day(self, asset: str, day: str) -> Any:
         """Read one day of an asset.
@@ -162,6 +184,14 @@ class DailyFileIOManager(dg.UPathIOManager):
                 f"{asset} of {day} is damaged ({show_path(path)}: {type(error).__name__}); "
                 f"materialize {asset} for {day} again"
             ) from error
+
+    @override
+    def make_directory(self, path: UPath) -> None:
+        make_folder(path.fs, path.path)
+
+    @override
+    def _handle_transition_to_partitioned_asset(self, context: dg.OutputContext, path: UPath) -> None:
+        """Look for nothing: Dagster's own asks for a file in the folder's place, which no asset here ever was."""
 
     @override
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 from upath import UPath
 
-from spam_assets.io_managers.daily_files import DailyFileIOManager
+from spam_assets.io_managers.daily_files import DailyFileIOManager, read_file
 from spam_assets.io_managers.fingerprints import fingerprint_report
 
 if TYPE_CHECKING:
@@ -30,4 +30,4 @@ class ReportIOManager(DailyFileIOManager):
     def from_path(self, path: UPath) -> "DayReport":
         from spam_assets.learning.reporting import DayReport
 
-        return DayReport.from_dict(json.loads(path.read_bytes()))
+        return DayReport.from_dict(json.loads(read_file(path)))

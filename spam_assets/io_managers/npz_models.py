@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 from upath import UPath
 
-from spam_assets.io_managers.daily_files import DailyFileIOManager, OutdatedFileError
+from spam_assets.io_managers.daily_files import DailyFileIOManager, OutdatedFileError, read_file
 from spam_assets.io_managers.fingerprints import fingerprint_model, fingerprint_stored_model
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ModelIOManager(DailyFileIOManager):
 
     @override
     def read_data_version(self, path: UPath) -> str:
-        return fingerprint_stored_model(path.read_bytes())
+        return fingerprint_stored_model(read_file(path))
 
     def stored_assets(self) -> list[str]:
         """Return the assets of which models are stored: `trained_model` and what challengers there were ever."""
@@ -51,16 +51,22 @@ class ModelIOManager(DailyFileIOManager):
 
     def find_usable(self, asset: str, day: str) -> str | None:
         """Return the data version of a stored day; None where there is none, or none that this code can use."""
-        if not self.has_day(asset, day):
+        from spam_assets.learning.model_files import load_model
+
+        path = self.path_of(asset, day)
+        try:
+            content = read_file(path)
+        except FileNotFoundError:
             return None
         try:
-            self.load_day(asset, day)
+            with self._telling_what_to_do(asset, day, path):
+                load_model(content, self._trusted_types)
+                return fingerprint_stored_model(content)
         except OutdatedFileError:
             return None
-        return self.data_version_of(asset, day)
 
     @override
     def from_path(self, path: UPath) -> "TrainedModel":
         from spam_assets.learning.model_files import load_model
 
-        return load_model(path.read_bytes(), self._trusted_types)
+        return load_model(read_file(path), self._trusted_types)

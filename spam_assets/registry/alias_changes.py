@@ -6,7 +6,7 @@ Not here: how they are written, see `registry.alias_history`.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any, Literal
 
@@ -14,6 +14,10 @@ CHAMPION = "champion"
 PREVIOUS = "previous"
 CHALLENGER = "challenger"
 ALIASES = (CHAMPION, PREVIOUS, CHALLENGER)
+CARRIED_OUT = "changes_carried_out"
+"""Tag of the registered model: the tag of the last change that was carried out."""
+BEST = "best_version"
+"""Tag of the registered model: the best champion until now, which later candidates are held against."""
 CHANGE_TAG = re.compile(r"change\.([0-9]{6,})\.[0-9a-f]*")
 """Tags of the registered model that hold the changes, `change.{number}.{token}`."""
 WHY_CHARACTERS = 1000
@@ -102,16 +106,19 @@ class Standing:
         changes: In order, one a number.
         unfinished: The change that was written and not carried out to its end, if there is one.
         leftovers: Tags of changes that lost a number to another writer.
+        best: The best champion until now, which later candidates are held against; None if there was no champion.
     """
 
     aliases: Mapping[str, int]
     changes: tuple[Change, ...]
     unfinished: Change | None
     leftovers: tuple[str, ...]
+    best: int | None = None
 
     @classmethod
-    def read(cls, aliases: Mapping[str, int], tags: Mapping[str, str], carried_out: str) -> "Standing":
-        """Make sense of a registered model; `carried_out` is the tag of the last change that was carried out."""
+    def read(cls, aliases: Mapping[str, int], tags: Mapping[str, str]) -> "Standing":
+        """Make sense of a registered model."""
+        carried_out = tags.get(CARRIED_OUT, "")
         found = [Change.from_tag(key, value) for key, value in tags.items() if read_number(key)]
         found.sort(key=lambda change: (change.number, change.key != carried_out, change.at, change.key))
         by_number: dict[int, Change] = {}
@@ -124,6 +131,17 @@ class Standing:
             changes,
             changes[-1] if changes and changes[-1].number > last else None,
             tuple(change.key for change in found if change not in changes),
+            int(tags[BEST]) if BEST in tags else None,
+        )
+
+    def follow(self, change: Change) -> "Standing":
+        """Return what stands after a change that was carried out."""
+        aliases = {**self.aliases, **{move.alias: move.after for move in change.moves}}
+        return replace(
+            self,
+            aliases={alias: version for alias, version in aliases.items() if version is not None},
+            changes=(*self.changes, change),
+            best=self.best if change.best is None else change.best,
         )
 
     @property

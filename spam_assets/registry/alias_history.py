@@ -12,17 +12,13 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from spam_assets.registry.alias_changes import Change, Standing, name_change, read_number
+from spam_assets.registry.alias_changes import BEST, CARRIED_OUT, Change, Standing, name_change, read_number
 from spam_assets.registry.store import TrackingError
 from spam_assets.registry.version_notes import write_verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CARRIED_OUT = "changes_carried_out"
-"""Tag of the registered model: the tag of the last change that was carried out."""
-BEST = "best_version"
-"""Tag of the registered model: the best champion until now, which later candidates are held against."""
 PROMOTED = "promoted"
 """Tag of versions that were champion at some time."""
 BARRED = "barred"
@@ -53,7 +49,7 @@ class AliasHistory:
                 return Standing({}, (), None, ())
             raise
         aliases: Mapping[str, int] = {alias: int(version) for alias, version in model.aliases.items()}
-        return Standing.read(aliases, model.tags, model.tags.get(CARRIED_OUT, ""))
+        return Standing.read(aliases, model.tags)
 
     def repair(self) -> Standing:
         """Finish the change that a crash left, and write down what was moved from outside; return what stands."""

@@ -194,20 +194,21 @@ def dump_logged_model(model: "TrainedModel") -> bytes:
 
 def log_model(run_id: str, model: "TrainedModel") -> str:
     """Log a model to a training run and return its URI, which resolves faster than `runs:/{run_id}/model`."""
-    import mlflow
+    import mlflow.pyfunc
+    from mlflow.models import Model
 
     luggage = find_luggage(model)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        mlflow.start_run(run_id=run_id, log_system_metrics=False),
-        warnings.catch_warnings(),
-    ):
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The signature is stated; an example would only be run through the model to infer it once more.
         warnings.filterwarnings("ignore", message=".*An input example was not provided")
         path = Path(folder) / MODEL_FILE
         path.write_bytes(dump_logged_model(model))
-        logged = mlflow.pyfunc.log_model(
+        # What `mlflow.pyfunc.log_model` does with the active run. That would have to be looked up, and ended once more.
+        logged = Model.log(
+            artifact_path=None,
             name="model",
+            flavor=mlflow.pyfunc,
+            run_id=run_id,
             loader_module=CARRIED_LOADER,
             data_path=str(path),
             code_paths=[*copy_serving_code(Path(folder), luggage), *map(str, luggage.foreign_code)],

@@ -1,10 +1,10 @@
 """The registered model `spam-classifier`: its versions, and the aliases that say which of them serves.
 
-Not here: which model deserves an alias; that rule is `learning.gate`. Nor how a change is written so that none is
-lost; that is `registry.alias_history`.
+Not here: which model deserves an alias; that rule is `learning.gate`. Nor who changes what, `registry.gate_changes` and
+`registry.manual_changes`, nor how a change is written so that none is lost, `registry.alias_history`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -16,7 +16,7 @@ from spam_assets.registry.alias_changes import CHALLENGER as CHALLENGER
 from spam_assets.registry.alias_changes import CHAMPION as CHAMPION
 from spam_assets.registry.alias_changes import PREVIOUS as PREVIOUS
 from spam_assets.registry.alias_changes import AliasMove, Change, Standing, Who
-from spam_assets.registry.alias_history import BARRED, BEST, PROMOTED, AliasHistory
+from spam_assets.registry.alias_history import BARRED, PROMOTED, AliasHistory
 from spam_assets.registry.logged_model import MODEL_FILE
 from spam_assets.registry.model_artifacts import UnreadableModelError, parse_model
 from spam_assets.registry.store import (
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
 
     from spam_assets.learning.dated_model import DatedModel, UnreadableModel
     from spam_assets.learning.gate import Decision
-    from spam_assets.learning.method_choice import Judged
-    from spam_assets.learning.succession import Succession
     from spam_assets.learning.trained_model import TrainedModel
 
 MODEL_NAME = "spam-classifier"
@@ -83,6 +81,8 @@ class ModelRegistry:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loaded: dict[int, TrainedModel] = {}
+        self._held: Standing | None = None
+        """What stands, while `changing` keeps others from changing it."""
 
     @cached_property
     def _client(self) -> "MlflowClient":
@@ -118,6 +118,8 @@ class ModelRegistry:
         """Return the version that an alias points to, or None."""
         from mlflow.exceptions import MlflowException
 
+        if self._held is not None:
+            return self._find(self._held.aliases.get(alias))
         with self._guard(f"reading alias {alias}"):
             try:
                 version = self._client.get_model_version_by_alias(MODEL_NAME, alias)
@@ -129,16 +131,22 @@ class ModelRegistry:
 
     def best(self) -> RegisteredVersion | None:
         """Return the best champion until now, or None."""
+        return self._find(self.standing().best)
+
+    def _find(self, number: int | None) -> RegisteredVersion | None:
+        """Return a version by its number; None where somebody deleted it."""
         from mlflow.exceptions import MlflowException
 
-        with self._guard("reading the best version"):
+        if number is None:
+            return None
+        with self._guard(f"reading version {number}"):
             try:
-                number = self._client.get_registered_model(MODEL_NAME).tags.get(BEST)
-                return _describe_version(self._client.get_model_version(MODEL_NAME, number), {}) if number else None
+                version = self._client.get_model_version(MODEL_NAME, str(number))
             except MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return None
                 raise
+        return _describe_version(version, {number: list(version.aliases)})
 
     def waiting(self) -> list[RegisteredVersion]:
         """Return the candidates, not older than the champion, that are neither promoted nor refused.
@@ -334,65 +342,6 @@ class ModelRegistry:
 
         return DatedModel(version.training_date, self.load_model(version), version.version, version.barred)
 
-    def load_succession(self) -> "Succession":
-        """Return the models that the gate knows: the champion, the best one, and those that wait; and the pin.
-
-        One that cannot be read is there with the reason. Where its store cannot be reached, nobody knows, and that is
-        an error.
-        """
-        from spam_assets.learning.dated_model import DatedModel, UnreadableModel
-        from spam_assets.learning.succession import Succession
-
-        champion, best = (
-            self.load_or_explain(version) if version else None for version in (self.aliased(CHAMPION), self.best())
-        )
-        is_another = best is not None and (champion is None or best.version != champion.version)
-        waiting = [self.load_or_explain(version) for version in self.waiting()]
-        pin = self.standing().pin
-        return Succession(
-            champion if isinstance(champion, DatedModel) else None,
-            best if isinstance(best, DatedModel) else None,
-            tuple(one for one in waiting if isinstance(one, DatedModel)),
-            pin.why if pin else "",
-            champion if isinstance(champion, UnreadableModel) else None,
-            best if isinstance(best, UnreadableModel) and is_another else None,
-            tuple(one for one in waiting if isinstance(one, UnreadableModel)),
-        )
-
-    def carry_out_verdicts(
-        self, before: "Succession", after: "Succession", judged: "Sequence[Judged]"
-    ) -> Change | None:
-        """Note what the gate said of each candidate, and move the aliases as it decided; return how they moved.
-
-        A promoted candidate becomes champion and the old one `previous`; the newest of the others becomes
-        `challenger` if it is not older than the champion.
-        """
-        from spam_assets.learning.gate import Decision
-
-        served, champion = before.serving, after.serving
-        succeeds = champion is not None and (served is None or champion.version != served.version)
-        for lost in before.unreadable_waiting:
-            self.note_verdict(lost.version, Decision("refuse", f"it waited in vain: {lost.told}"))
-        for one in judged:
-            if succeeds and champion is not None and one.candidate.version == champion.version:
-                continue  # noted with the change itself: else, after a crash between, it would never be judged again
-            is_not_newer = served is not None and one.candidate.training_date <= served.training_date
-            self.note_verdict(_number(one.candidate), one.decision, is_first_only=is_not_newer)
-        wanted: dict[str, int] = {}
-        why = ""
-        others = [one for one in judged if not one.decision.promote]
-        newest = max(others, key=lambda one: one.candidate.training_date, default=None)
-        if newest is not None and (champion is None or newest.candidate.training_date >= champion.training_date):
-            wanted[CHALLENGER] = _number(newest.candidate)
-            why = f"{newest.decision.verdict}: {newest.decision.reason}"
-        if succeeds and champion is not None:
-            wanted |= _succeed(_number(champion), served.version if served else None)
-            why = next((one.decision.reason for one in judged if one.decision.promote), "")
-        best = after.best.version if after.best is not None else None
-        if before.best is not None and best == before.best.version:
-            best = None
-        return self.change("gate", why, wanted, best=best)
-
     def carry_out(
         self,
         candidate: RegisteredVersion,
@@ -410,7 +359,7 @@ class ModelRegistry:
         """
         is_champion = champion is not None and candidate.version == champion.version
         if promote:
-            wanted = {} if is_champion else _succeed(candidate.version, champion.version if champion else None)
+            wanted = {} if is_champion else succeed(candidate.version, champion.version if champion else None)
             best = None if is_champion and not pins else candidate.version  # a person says what later ones are held to
             return self.change(who, why, wanted, pins=pins, best=best)
         if champion is None or candidate.training_date > champion.training_date:
@@ -443,7 +392,7 @@ class ModelRegistry:
             TrackingError: somebody else changed the aliases at the same moment.
         """
         with self._guard("moving aliases"):
-            standing = self._history.read()
+            standing = self.standing()
             moves = tuple(
                 AliasMove(alias, standing.aliases.get(alias), version)
                 for alias, version in wanted.items()
@@ -452,10 +401,15 @@ class ModelRegistry:
             change = Change(who, why, moves, pins, bars, unbars, best)
             if change == Change(who, why):
                 return None
-            return self._history.make(standing, change)
+            made = self._history.make(standing, change)
+        if self._held is not None:
+            self._held = standing.follow(made)
+        return made
 
     def standing(self) -> Standing:
         """Return the aliases and the whole history of their changes."""
+        if self._held is not None:
+            return self._held
         with self._guard("reading the history"):
             return self._history.read()
 
@@ -463,12 +417,17 @@ class ModelRegistry:
     def changing(self) -> Iterator[None]:
         """Keep other processes of this home folder from changing versions and aliases meanwhile.
 
-        First, what a crash left half done is finished, and what was moved without this project is written down.
+        First, what a crash left half done is finished, and what was moved without this project is written down. What
+        stands then is not read again meanwhile: a change by somebody whom the lock does not keep out, from another home
+        folder, makes the next one here fail.
         """
         with hold_lock(self._settings, "registry"):
             with self._guard("reading the history"):
-                self._history.repair()
-            yield
+                self._held = self._history.repair()
+            try:
+                yield
+            finally:
+                self._held = None
 
     def point(self, alias: str, version: int) -> None:
         """Point an alias to a version, as MLflow's own UI does: the history hears of it later."""
@@ -492,13 +451,7 @@ class ModelRegistry:
         return secret_kept(self._settings.tracking_uri, doing)
 
 
-def _number(dated: "DatedModel | UnreadableModel") -> int:
-    if dated.version is None:
-        raise ValueError(f"the model trained for {dated.training_date} is not registered; register it first")
-    return dated.version
-
-
-def _succeed(version: int, old: int | None) -> dict[str, int]:
+def succeed(version: int, old: int | None) -> dict[str, int]:
     """Return the aliases of a new champion, and of the old one, if there is one."""
     return {**({PREVIOUS: old} if old is not None else {}), CHAMPION: version}
 

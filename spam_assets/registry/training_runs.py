@@ -182,18 +182,10 @@ class TrainingMlFlow(MlFlow):
             **asdict(settings),
             **{f"version_{package}": find_version(package) for package in RECORDED_PACKAGES},
         }
-        now_milliseconds = int(time.time() * 1000)
         client = self.tracking_client
         with secret_kept(self.tracking_uri, f"recording train-{day}"):
             client.log_batch(
                 run_id,
-                metrics=[
-                    Metric(f"{kind}{name}", float(value), now_milliseconds, 0)
-                    for kind, evaluation in ((DAILY_PROTOCOL, model.evaluation), (HELD_OUT, model.held_out))
-                    if evaluation is not None
-                    for name, value in asdict(evaluation).items()
-                    if isinstance(value, int | float) and not isnan(value)
-                ],
                 params=[Param(name, str(value)) for name, value in parameters.items()],
                 tags=[RunTag(DATA_VERSION, data_version)],
             )
@@ -203,7 +195,20 @@ class TrainingMlFlow(MlFlow):
             storage, seconds = hide_credentials(self.settings.storage_url), time.monotonic() - self.opened_seconds
             record = build_record(day, model, data_version, settings, window, storage, seconds)
             client.log_dict(run_id, record.to_dict(), RECORD_FILE)
-            client.set_tag(run_id, MODEL_URI, log_model(run_id, model))
+            uri = log_model(run_id, model)
+            # After the model, which they are figures of too: MLflow would else look up the history of each of them.
+            now_milliseconds, model_id = int(time.time() * 1000), uri.removeprefix("models:/")
+            client.log_batch(
+                run_id,
+                metrics=[
+                    Metric(f"{kind}{name}", float(value), now_milliseconds, 0, model_id=model_id)
+                    for kind, evaluation in ((DAILY_PROTOCOL, model.evaluation), (HELD_OUT, model.held_out))
+                    if evaluation is not None
+                    for name, value in asdict(evaluation).items()
+                    if isinstance(value, int | float) and not isnan(value)
+                ],
+                tags=[RunTag(MODEL_URI, uri)],
+            )
 
     def url_of(self, run_id: str) -> str:
         """Return where MLflow's UI shows a run."""

@@ -14,6 +14,7 @@ from spam_assets.learning.model import SpamModel
 from spam_assets.learning.succession import Succession
 from spam_assets.registry.alias_changes import AliasMove, Change, find_services_on, list_services, tell_change
 from spam_assets.registry.alias_history import AliasHistory
+from spam_assets.registry.gate_changes import carry_out_verdicts
 from spam_assets.registry.registered_models import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, ModelRegistry
 from spam_assets.registry.store import TrackingError
 from spam_assets.settings import Settings
@@ -54,9 +55,9 @@ def judge(registry: ModelRegistry) -> None:
         current = registry.aliased(CHAMPION)
         if current is not None and current.version == 2:  # done before the crash, and finished since
             before, judged = Succession(two, two, ()), judged[:1]
-            registry.carry_out_verdicts(before, before, judged)
+            carry_out_verdicts(registry, before, before, judged)
         else:
-            registry.carry_out_verdicts(before, Succession(two, two, (three,)), judged)
+            carry_out_verdicts(registry, before, Succession(two, two, (three,)), judged)
 
 
 def state(registry: ModelRegistry) -> object:

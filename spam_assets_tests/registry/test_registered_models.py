@@ -13,6 +13,7 @@ from spam_assets.learning.gate import Decision
 from spam_assets.learning.model import SpamModel
 from spam_assets.learning.model_files import dump_model
 from spam_assets.learning.succession import Succession
+from spam_assets.registry.gate_changes import carry_out_verdicts, load_succession
 from spam_assets.registry.model_artifacts import UnreadableModelError
 from spam_assets.registry.registered_models import (
     CHALLENGER,
@@ -178,12 +179,12 @@ def test_a_model_that_cannot_be_read_is_told_with_the_reason(
     registry.point(CHAMPION, version.version)
     registry.change("gate", "", {}, best=version.version)
     registry.note_verdict(version.version, Decision("wait", "too little evidence"))
-    found_succession = registry.load_succession()
+    found_succession = load_succession(registry)
     assert found_succession == Succession(unreadable_champion=found, unreadable_waiting=(found,))
     registry.change("gate", "", {}, best=whole.version)
-    assert registry.load_succession().best is not None
+    assert load_succession(registry).best is not None
 
-    registry.carry_out_verdicts(found_succession, found_succession, ())
+    carry_out_verdicts(registry, found_succession, found_succession, ())
     assert registry.waiting() == []
     assert "it waited in vain" in registry.versions()[1].reason
 

@@ -39,6 +39,12 @@ def test_a_training_run_is_finished_and_holds_what_was_logged(mlflow: TrainingMl
     assert run.data.metrics["held_out_messages"] == model.held_out.messages > 0
     names = {item.path for item in mlflow.tracking_client.list_artifacts(run.info.run_id)}
     assert names >= {"evaluation.svg", "window.json"}
+    logged = mlflow.tracking_client.get_logged_model(run.data.tags["model_uri"].removeprefix("models:/"))
+    assert {metric.key: metric.value for metric in logged.metrics} == run.data.metrics, (
+        "MLflow's UI shows them there too"
+    )
+    assert logged.source_run_id == run.info.run_id
+    assert logged.status == "READY"
 
 
 def test_a_training_run_that_fails_is_failed_and_the_error_goes_on(mlflow: TrainingMlFlow) -> None:

@@ -54,7 +54,7 @@ from benchmarks.plain_mlflow import MODEL_NAME
 
 MAIL_JOB, TRAINING_JOB = "mail_job", "retrain_job"
 COMPARED = ("validated_mail", "mail_features", "trained_model")
-RUNS_A_WORKER = 3
+RUNS_A_WORKER = 2
 """Of a backfill with two workers: enough that both end at about the same time, few as each imports everything anew."""
 RACES = 50
 SEED = 14

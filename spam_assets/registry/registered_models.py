@@ -87,11 +87,12 @@ class ModelRegistry:
     @cached_property
     def _client(self) -> "MlflowClient":
         import mlflow
-        from mlflow import MlflowClient
+
+        from spam_assets.registry.model_client import ModelClient
 
         prepare_tracking_store(self._settings)
         mlflow.set_tracking_uri(self._settings.tracking_uri)  # MLflow resolves `models:/` URIs in its global store only
-        return MlflowClient(self._settings.tracking_uri)
+        return ModelClient(self._settings.tracking_uri)
 
     @cached_property
     def _history(self) -> AliasHistory:

@@ -11,13 +11,18 @@ from contextlib import suppress
 
 import dagster as dg
 from matplotlib.figure import Figure
-from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches
+
+from spam_assets.registry import store as store  # first: it says what MLflow reads when it is imported
+
+from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches  # isort: skip
 
 warnings.filterwarnings("ignore", category=dg.BetaWarning)  # as in `definitions`
 for name in (
     "dagster_mlflow",
     "dagster_postgres",
     "mlflow.pyfunc",
+    "pandera.backends.pandas.builtin_checks",
+    "pandera.pandas",
     "spam_assets.learning.daily_protocol",
     "spam_assets.learning.succession",
     "spam_assets.learning.training",

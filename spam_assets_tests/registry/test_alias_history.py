@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
 from spam_assets.learning.dated_model import DatedModel
 from spam_assets.learning.gate import Decision
@@ -206,6 +207,24 @@ def test_of_two_who_write_one_number_the_second_is_told_to_try_again(registry: M
         history.make(seen, Change("person", "yours", (AliasMove(CHAMPION, 1, 3),)))
     assert [why for _, _, why in told(registry)] == ["", "mine"]
     assert registry.standing().aliases[CHAMPION] == 2
+
+
+def test_a_gate_reads_the_history_before_and_after_it_writes_and_not_for_each_call(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(registry, 1)
+    read = SqlAlchemyStore.get_registered_model
+    reads: list[str] = []
+
+    def note(store: SqlAlchemyStore, name: str) -> object:
+        reads.append(name)
+        return read(store, name)
+
+    monkeypatch.setattr(SqlAlchemyStore, "get_registered_model", note)
+    judge(registry)
+    assert len(reads) == 2, "what stands, and whether somebody else wrote the same number"
+    monkeypatch.undo()
+    assert [what for _, what, _ in told(registry)][-1] == "champion 1 to 2, previous none to 1, challenger none to 3"
 
 
 def test_tags_of_other_people_are_left_alone(registry: ModelRegistry) -> None:

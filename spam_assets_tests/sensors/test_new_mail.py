@@ -94,6 +94,7 @@ def note_opened_file(event: str, arguments: tuple[Any, ...]) -> None:
         OPENED.append(str(arguments[0]))
 
 
+@pytest.mark.slow
 def test_an_idle_look_at_ten_thousand_files_opens_none_of_them(
     settings: Settings, bare: dg.DagsterInstance, landing: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

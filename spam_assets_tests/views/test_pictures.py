@@ -43,7 +43,9 @@ def test_the_picture_is_small_sound_svg_that_names_the_day_and_what_it_shows(mod
 def test_a_worse_model_gives_another_picture(model: SpamModel) -> None:
     shuffled = np.random.default_rng(0).permutation(model.progressive.scores)
     worse = replace(model, progressive=replace(model.progressive, scores=shuffled))
-    assert draw_evaluation(worse, "2024-01-03") != draw_evaluation(model, "2024-01-03")
+    before = draw_evaluation(model, "2024-01-03")
+    assert draw_evaluation(worse, "2024-01-03") != before
+    assert draw_evaluation(model, "2024-01-03") == before, "one figure is used again, and keeps nothing"
 
 
 def test_a_model_that_was_never_evaluated_still_has_a_picture() -> None:

@@ -312,17 +312,17 @@ def compare_machines(landing: str | None, count: int | None, races: int, environ
             print_backfill("mail, 1 worker", with_one)
         with machines(1, 2) as both:
             dev = start_all(both)
-            servers_before, start_cpu = servers.cpu_seconds, both.worker_cpu_seconds
+            servers_before, workers_before = servers.cpu_seconds, both.worker_cpu_seconds
             with_two = run_backfill(dev, partitions, MAIL_JOB)
             print_backfill("mail, 2 workers", with_two)
             training = run_backfill(dev, days, TRAINING_JOB)  # it needs mail, on every day
             print_backfill("training", training)
-            worker_cpu = both.worker_cpu_seconds - start_cpu
+            worker_cpu = both.worker_cpu_seconds - workers_before
             server_cpu = servers.cpu_seconds - servers_before
             made = read_versions(servers.python, both.prepare_machine("reader"), scratch)
         wrong = find_wrong_days(made, one.versions, days, COMPARED)
         print_wrong(wrong, len(days))
-        start_cpu /= len(both.running)
+        start_cpu = workers_before / both.workers
         print(
             f"CPU                {worker_cpu:7.1f} s of workers, {server_cpu:.1f} s of servers; a worker's start "
             f"{start_cpu:.1f} s, once",

@@ -84,7 +84,7 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         self._computed = computed or {}
         self._make_again = make_again
         self._attach_mail = attach_mail
-        self._stamps = stored
+        self._stamps = dict(stored)
         self._days = sorted({*stored, *self._computed})
         self._versions_read: dict[str, str] = {}
         self.landed_days = tuple(landed_days)
@@ -104,6 +104,7 @@ class WindowOfDays(Mapping[str, "MailFeatures"]):
         except OutdatedFileError:
             if self._make_again is None:
                 raise
+            self._stamps[day] = None  # what is stored now may be what is made here
             return self._make_again(day)
         version = stored.data_version
         if self._versions_read.setdefault(day, version) != version:

@@ -5,14 +5,13 @@ which no forked process has.
 """
 
 import importlib
-import io
 import warnings
 from contextlib import suppress
 
 import dagster as dg
-from matplotlib.figure import Figure
 
 from spam_assets.registry import store as store  # first: it says what MLflow reads when it is imported
+from spam_assets.views.pictures import prepare_picture
 
 from mlflow.utils.requirements_utils import warn_dependency_requirement_mismatches  # isort: skip
 
@@ -29,14 +28,11 @@ for name in (
     "spam_assets.registry.gate_changes",
     "spam_assets.resources",
     "spam_assets.views.card_text",
-    "spam_assets.views.pictures",
 ):
     importlib.import_module(name)
 for name in ("s3fs", "gcsfs", "adlfs"):  # of the bucket's storage, which may be any
     with suppress(ModuleNotFoundError):
         importlib.import_module(name)
 
-# What these two look up once: the fonts, and which installed package a module is of.
-with io.StringIO() as picture:
-    Figure().savefig(picture, format="svg")
-warn_dependency_requirement_mismatches(["mlflow"])
+prepare_picture()
+warn_dependency_requirement_mismatches(["mlflow"])  # finds out, once, which installed package a module is of

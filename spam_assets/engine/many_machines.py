@@ -77,8 +77,11 @@ def _keep_connections(instance: dg.DagsterInstance) -> None:
     event, whether the database has been migrated, it is asked once.
     """
     from dagster_postgres.utils import create_pg_engine
+    from sqlalchemy.pool import NullPool
 
     storages: tuple[Any, ...] = (instance.run_storage, instance.event_log_storage)
+    if not isinstance(instance.run_storage._engine.pool, NullPool):  # type: ignore[attr-defined]  # noqa: SLF001
+        return  # an earlier run of this process has seen to it
     for storage in storages:
         storage._engine = create_pg_engine(  # noqa: SLF001 - as its own method for the webserver does
             storage.postgres_url,

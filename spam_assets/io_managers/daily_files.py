@@ -187,7 +187,7 @@ class DailyFileIOManager(dg.UPathIOManager):
 
     @override
     def make_directory(self, path: UPath) -> None:
-        make_folder(path.fs, path.path)
+        """Make none: `write_day` does, and tells what stands in the way."""
 
     @override
     def _handle_transition_to_partitioned_asset(self, context: dg.OutputContext, path: UPath) -> None:

@@ -26,7 +26,7 @@ STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "spam_assets", 
 
 def draw_evaluation(model: "TrainedModel", day: str) -> str:
     """Return one picture of a model on mail it had not learnt: DET curve, and scores of ham and of spam."""
-    return _prepare_picture().draw(model, day)
+    return prepare_picture().draw(model, day)
 
 
 class _EvaluationPicture:
@@ -104,7 +104,8 @@ class _EvaluationPicture:
 
 
 @lru_cache(maxsize=1)
-def _prepare_picture() -> _EvaluationPicture:
+def prepare_picture() -> _EvaluationPicture:
+    """Return the picture that every model is drawn into."""
     from matplotlib import rc_context
 
     with rc_context(STYLE):

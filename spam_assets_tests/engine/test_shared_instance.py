@@ -1,6 +1,8 @@
 """`dagster.yaml` of an instance on PostgreSQL: what it says, that Dagster takes it, that it holds no secret."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from spam_assets.engine.instance import (
 )
 from spam_assets.engine.shared_instance import (
     CELERY_URL,
+    IMPORTED_BY_WORKERS,
     POSTGRES_URL,
     RESULTS_URL,
     check_instance,
@@ -74,6 +77,20 @@ def test_it_has_all_that_the_file_of_one_machine_has(tmp_path: Path) -> None:
 
     path.write_text(path.read_text().replace("python_logs", "python_log"))
     assert "run spam-assets init again" in (prepare_instance(tmp_path) or "")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(MISSING), reason="a worker has them")
+def test_what_workers_import_before_they_fork_knows_no_days_and_starts_no_thread() -> None:
+    code = (
+        "import importlib, sys, threading\n"
+        "for name in sys.argv[1:]:\n    importlib.import_module(name)\n"
+        "print('spam_assets.windows' in sys.modules, 'spam_assets.partitions' in sys.modules, threading.active_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *IMPORTED_BY_WORKERS], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "True False 1\n"
 
 
 def test_its_seal_tells_it_from_a_changed_one_and_from_the_default() -> None:

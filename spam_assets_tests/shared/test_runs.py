@@ -97,11 +97,13 @@ def test_a_run_is_started_again_when_its_worker_dies_and_keeps_what_it_was_told_
 
 def test_a_run_keeps_its_connections_and_outlives_a_server_that_breaks_them(instance: dg.DagsterInstance) -> None:
     run(instance, quick)  # after which this process keeps them
+    kept = instance.run_storage._engine  # type: ignore[attr-defined]
     made: list[object] = []
     sqlalchemy.event.listen(sqlalchemy.Engine, "connect", lambda connection, _: made.append(connection))
     again = run(instance, quick)
     assert again.is_success
     assert len(made) < 25  # of locks and notes, which have connections of their own; else 44
+    assert instance.run_storage._engine is kept  # type: ignore[attr-defined]
 
     with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"

@@ -52,8 +52,17 @@ def test_a_lock_holds_between_machines_tells_who_has_it_and_is_free_when_the_hol
 ) -> None:
     monkeypatch.setattr(locks, "SECONDS_OF_SILENCE", 0.1)
     holder = there.start(HOLDING)
-    threading.Timer(1.0, end, [holder]).start()
+    begun = threading.Event()
+
+    def kill() -> None:
+        begun.set()
+        end(holder)
+
+    killer = threading.Timer(1.0, kill)
+    killer.start()
     with hold_lock(here.settings, "registry"):
+        assert begun.is_set()
+        killer.join()  # which may still wait for the end that PostgreSQL has heard of already
         assert holder.poll() is not None
     assert f"waiting for the lock registry in PostgreSQL, held by process {holder.pid} on {os.uname().nodename}" in (
         caplog.text

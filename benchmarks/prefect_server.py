@@ -25,6 +25,9 @@ POOL = "training"
 ENDED = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 SECONDS_TO_START = 300
 SECONDS_BETWEEN_QUESTIONS = 0.2
+SECONDS_TO_BE_BUSY = 60
+BUSY = 503
+"""What the server answers while SQLite is locked; nothing was done then, and Prefect's own client asks again too."""
 TUNED_POLLING = {"PREFECT_RUNNER_POLL_FREQUENCY": "1", "PREFECT_WORKER_QUERY_SECONDS": "1"}
 
 
@@ -70,13 +73,17 @@ class PrefectServer:
         request = urllib.request.Request(
             f"{self.url}{path}", content, {"Content-Type": "application/json"}, method=method
         )
-        try:
-            with urllib.request.urlopen(request, timeout=60) as response:
-                return json.loads(response.read() or b"null")
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return None
-            raise PrefectError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from None
+        deadline = time.monotonic() + SECONDS_TO_BE_BUSY
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=60) as response:
+                    return json.loads(response.read() or b"null")
+            except urllib.error.HTTPError as error:
+                if error.code == 404:
+                    return None
+                if error.code != BUSY or time.monotonic() > deadline:
+                    raise PrefectError(f"{method} {path}: {error.code} {error.read()[:500]!r}") from None
+            time.sleep(SECONDS_BETWEEN_QUESTIONS)
 
     def flow(self, *words: str) -> str:
         """Run `python -m benchmarks.prefect_flow` to its end and return its output."""

@@ -161,12 +161,19 @@ class TrainingWindows:
         excluded = self.excluded_days.read() if self.excluded_days else {}
         return {day: exclusion.reason for day, exclusion in excluded.items()}
 
-    def ending(self, last_day: str, made_again: MadeAgain | None = None) -> WindowOfDays:
+    def ending(
+        self, last_day: str, made_again: MadeAgain | None = None, reasons: Mapping[str, str] | None = None
+    ) -> WindowOfDays:
         """Return the window that ends with a day. Days whose mail breaks a rule, or that are excluded, stay out.
 
         The last day itself may be excluded: then the window holds what precedes it. Features of another version of the
         code are made again from the stored mail when the window needs them; they are stored if `made_again` is there to
         be told, else they are for this window only.
+
+        Args:
+            last_day: The last of its days.
+            made_again: Told of features that are made again.
+            reasons: What `find_reasons` said; None: it is asked.
 
         Raises:
             StorageError: the features of the last day itself are not stored.
@@ -192,7 +199,8 @@ class TrainingWindows:
             )
         landed = [day for day in self.zone.days() if first_day <= day <= last_day]
         known = {*landed, *validated, *raw, *stored}
-        excluded = {day: reason for day, reason in self.find_reasons().items() if day in known}
+        reasons = self.find_reasons() if reasons is None else reasons
+        excluded = {day: reason for day, reason in reasons.items() if day in known}
         stored = {day: stamp for day, stamp in stored.items() if day not in excluded}
         computed: dict[str, MailFeatures] = {}
         left_out: dict[str, str] = {}

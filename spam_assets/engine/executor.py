@@ -28,6 +28,7 @@ from dagster._core.executor.in_process import inprocess_execution_iterator
 from dagster._utils.interrupts import check_captured_interrupt, pop_captured_interrupt
 from typing_extensions import override
 
+from spam_assets.engine.absent_packages import note_absent_packages
 from spam_assets.engine.life import name_of_life, show_life
 from spam_assets.engine.many_machines import prepare_run, watching_for_cancel
 from spam_assets.engine.private_home import keep_home_private
@@ -111,6 +112,7 @@ class DayByDayExecutor(dg.Executor):
         if not gc.get_freeze_count():
             gc.freeze()
         gc.set_threshold(100_000, 50, 50)
+        note_absent_packages()
         keep_home_private(SETTINGS)  # a run of plain `dagster dev` knows no command that did
         run, instance = plan_context.dagster_run, plan_context.instance
         prepare_run(SETTINGS, instance, run)

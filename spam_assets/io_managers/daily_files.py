@@ -133,7 +133,7 @@ class DailyFileIOManager(dg.UPathIOManager):
 
     def path_of(self, asset: str, day: str) -> UPath:
         """Return where a day of an asset is stored."""
-        return self._with_extension(self._base_path / asset / day)
+        return self._base_path.joinpath(asset, f"{day}{self.extension}")
 
     def stored_days(self, asset: str) -> list[str]:
         """Return the days of an asset that are stored, oldest first."""

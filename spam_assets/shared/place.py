@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -126,11 +127,16 @@ def find_postgres_url(dagster_home: Path) -> str | None:
     if "postgres" not in text:  # the usual case, and reading YAML takes milliseconds
         return None
     try:
-        configuration = yaml.safe_load(text)
+        configuration = _load_yaml(text)
     except yaml.YAMLError:
         return None  # Dagster says where it cannot be read
     found = _find_postgres(configuration) if isinstance(configuration, Mapping) else None
     return _build_url(found) if found is not None else None
+
+
+@lru_cache(maxsize=1)
+def _load_yaml(text: str) -> Any:
+    return yaml.safe_load(text)
 
 
 def _find_postgres(configuration: Mapping[str, Any]) -> Mapping[str, Any] | None:

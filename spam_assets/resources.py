@@ -6,7 +6,7 @@ UI, because paths, URLs and tracking URIs may hold secrets.
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -99,7 +99,7 @@ class MailHistory:
         from spam_assets.mail.day_summary import SUMMARY_COLUMNS, summarize_day
         from spam_assets.mail.warning_rules import TRAILING_DAYS
 
-        excluded = self.excluded_days.read() if self.excluded_days else {}
+        excluded = self.excluded_days.recall() if self.excluded_days else {}
         stored = self.frames.list_days("validated_mail")
         earlier = [past for past in stored if past < day and past not in excluded][-TRAILING_DAYS:]
 
@@ -192,7 +192,17 @@ def build_resources(settings: Settings) -> dict[str, Any]:
 
     stores = open_stores(settings)
     zone = LandingZone(settings.landing_url, settings.max_day_bytes)
+    windows, history = open_training_windows(settings, stores, zone), MailHistory(stores.frames)
+
+    def give_excluded_days(to: Any) -> dg.ResourceDefinition:
+        return dg.ResourceDefinition(
+            lambda context: replace(to, excluded_days=context.resources.excluded_days),
+            required_resource_keys={"excluded_days"},
+        )
+
     return {
+        # Opened for each day of a run: its steps ask for the list once, and all but the gate go by the same one.
+        "excluded_days": dg.ResourceDefinition(lambda _: open_excluded_days(settings)),
         "landing_zone": dg.ResourceDefinition.hardcoded_resource(zone),
         "incoming_zone": dg.ResourceDefinition.hardcoded_resource(
             IncomingZone(settings.landing_url, settings.max_day_bytes)
@@ -201,10 +211,8 @@ def build_resources(settings: Settings) -> dict[str, Any]:
         "features": dg.IOManagerDefinition.hardcoded_io_manager(stores.features),
         "models": dg.IOManagerDefinition.hardcoded_io_manager(stores.models),
         "reports": dg.IOManagerDefinition.hardcoded_io_manager(stores.reports),
-        "training_windows": dg.ResourceDefinition.hardcoded_resource(open_training_windows(settings, stores, zone)),
-        "mail_history": dg.ResourceDefinition.hardcoded_resource(
-            MailHistory(stores.frames, open_excluded_days(settings))
-        ),
+        "training_windows": give_excluded_days(windows),
+        "mail_history": give_excluded_days(history),
         "report_history": dg.ResourceDefinition.hardcoded_resource(ReportHistory(stores.reports)),
         "mlflow": build_mlflow_resource(settings),
         "registry": dg.ResourceDefinition.hardcoded_resource(ModelRegistry(settings)),

@@ -152,28 +152,26 @@ class TrainingWindows:
     excluded_days: "ExcludedDays | None" = None
     vectors: "TextVectors | None" = None
 
-    def find_reasons(self) -> dict[str, str]:
-        """Return the excluded days, each with the reason.
+    def find_reasons(self, *, again: bool = False) -> dict[str, str]:
+        """Return the excluded days, each with the reason, as they were when they were asked for first.
+
+        Args:
+            again: As they are now.
 
         Raises:
             LandingError: the list cannot be reached.
         """
-        excluded = self.excluded_days.read() if self.excluded_days else {}
+        if self.excluded_days is None:
+            return {}
+        excluded = self.excluded_days.read() if again else self.excluded_days.recall()
         return {day: exclusion.reason for day, exclusion in excluded.items()}
 
-    def ending(
-        self, last_day: str, made_again: MadeAgain | None = None, reasons: Mapping[str, str] | None = None
-    ) -> WindowOfDays:
+    def ending(self, last_day: str, made_again: MadeAgain | None = None) -> WindowOfDays:
         """Return the window that ends with a day. Days whose mail breaks a rule, or that are excluded, stay out.
 
         The last day itself may be excluded: then the window holds what precedes it. Features of another version of the
         code are made again from the stored mail when the window needs them; they are stored if `made_again` is there to
         be told, else they are for this window only.
-
-        Args:
-            last_day: The last of its days.
-            made_again: Told of features that are made again.
-            reasons: What `find_reasons` said; None: it is asked.
 
         Raises:
             StorageError: the features of the last day itself are not stored.
@@ -199,8 +197,7 @@ class TrainingWindows:
             )
         landed = [day for day in self.zone.days() if first_day <= day <= last_day]
         known = {*landed, *validated, *raw, *stored}
-        reasons = self.find_reasons() if reasons is None else reasons
-        excluded = {day: reason for day, reason in reasons.items() if day in known}
+        excluded = {day: reason for day, reason in self.find_reasons().items() if day in known}
         stored = {day: stamp for day, stamp in stored.items() if day not in excluded}
         computed: dict[str, MailFeatures] = {}
         left_out: dict[str, str] = {}

@@ -13,7 +13,7 @@ from spam_assets.landing.zone import LandingZone
 from spam_assets.registry.registered_models import CHAMPION, PREVIOUS, ModelRegistry
 from spam_assets.resources import MailHistory, build_resources, open_excluded_days
 from spam_assets.settings import Settings
-from spam_assets.windows import EXCLUDED
+from spam_assets.windows import EXCLUDED, TrainingWindows
 from spam_assets_tests.conftest import LandDays, day_text
 from spam_assets_tests.pipeline import reason_for_nothing, run_days, stores
 from spam_assets_tests.test_stale_models import NOTHING_STALE, find_stale
@@ -86,15 +86,23 @@ def test_models_that_learnt_an_excluded_day_are_out_of_date_and_learn_without_it
     assert models.to_bytes(after) == models.to_bytes(before)
 
 
+def open_for_a_day(settings: Settings) -> tuple[TrainingWindows, MailHistory]:
+    names = ("excluded_days", "training_windows", "mail_history")
+    with dg.build_resources({name: build_resources(settings)[name] for name in names}) as opened:
+        return opened.training_windows, opened.mail_history
+
+
 @pytest.mark.slow
 def test_an_excluded_day_judges_nobody(settings: Settings, instance: dg.DagsterInstance, ran: list[str]) -> None:
-    windows = build_resources(settings)["training_windows"].resource_fn(None)
-    history: MailHistory = build_resources(settings)["mail_history"].resource_fn(None)
+    windows, history = open_for_a_day(settings)
     assert BAD in windows.ending(ran[-1])
     assert len(history.days_before(ran[-1])) == 3
 
     exclude(settings, instance, BAD)
 
+    assert BAD in windows.ending(ran[-1]), "all steps of a day go by one list"
+    assert windows.find_reasons(again=True) == {BAD: REASON}, "but for the gate, which asks again"
+    windows, history = open_for_a_day(settings)
     assert list(windows.ending(ran[-1])) == [ran[0], ran[1], ran[3]]
     assert windows.ending(ran[-1]).excluded == {BAD: REASON}
     assert list(windows.ending(BAD)) == ran[:2]

@@ -46,8 +46,8 @@ def registered_model(
         others, left_out = enter_challengers(registry, models, CHALLENGERS, day)
         before = load_succession(registry)
         candidates = [registry.load_dated(candidate), *others] if candidate is not None else others
-        excluded = training_windows.find_reasons()
-        window = training_windows.ending(day, partial(record_features, context), excluded)
+        excluded = training_windows.find_reasons(again=True)  # a day may have been excluded while its model was trained
+        window = training_windows.ending(day, partial(record_features, context))
         after, judged = judge_day(
             before, candidates, window, excluded=excluded, methods=[method.reference for method in METHODS]
         )

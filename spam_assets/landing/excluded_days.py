@@ -38,6 +38,14 @@ class ExcludedDays(Folder):
 
     title: ClassVar[str] = "the list of excluded days"
 
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self._last_read: dict[str, Exclusion] | None = None
+
+    def recall(self) -> dict[str, Exclusion]:
+        """Return what was last read here, and read only if nothing was; raises as `read` does."""
+        return self.read() if self._last_read is None else self._last_read
+
     def read(self) -> dict[str, Exclusion]:
         """Return the excluded days, oldest first.
 
@@ -52,7 +60,8 @@ class ExcludedDays(Folder):
             except FileNotFoundError:  # nothing was ever excluded
                 names = []
             days = [name.removesuffix(".json") for name in names]
-            return {day: self._read_day(day) for day in days if is_day(day)}
+            self._last_read = {day: self._read_day(day) for day in days if is_day(day)}
+        return self._last_read
 
     def exclude(self, day: str, reason: str, now: datetime) -> Exclusion:
         """Exclude a day, or give a new reason for a day that is excluded.

@@ -1,9 +1,12 @@
 """Runs over a range of days: each day on its own, in order, in one process."""
 
 import gc
+import importlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
 
 import dagster as dg
 import pytest
@@ -12,6 +15,7 @@ from dagster._core.execution.api import execute_run_iterator
 from dagster._core.execution.context_creation_job import PlanExecutionContextManager
 from dagster._utils.interrupts import capture_interrupts
 
+from spam_assets.engine import absent_packages
 from spam_assets.engine.executor import day_by_day_executor, read_day
 from spam_assets.engine.life import end_dead_runs
 from spam_assets.engine.tags import COMMAND_TAG
@@ -140,6 +144,32 @@ def test_a_command_of_many_runs_freezes_what_was_imported_once_and_no_garbage_of
         run_range(instance, {"dagster/partition": day_text(4)})
         counts.append(gc.get_freeze_count())
     assert counts[0] == counts[1] == counts[2] > 0
+
+
+def test_a_run_looks_for_no_package_that_libraries_ask_for_at_every_request(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "dbruntime", raising=False)
+    run_range(instance, {"dagster/partition": day_text(4)})
+    looked_for: list[str] = []
+
+    class Spy(MetaPathFinder):
+        def find_spec(self, name: str, *_: object) -> None:
+            looked_for.append(name)
+
+    monkeypatch.setattr(sys, "meta_path", [Spy(), *sys.meta_path])
+    for name in ("dbruntime.databricks_repl_context", "no_such_package"):
+        with pytest.raises(ModuleNotFoundError):
+            importlib.import_module(name)
+    assert looked_for == ["no_such_package"]
+
+
+def test_a_package_that_is_there_is_still_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(absent_packages, "ASKED_FOR", ("tabnanny", "no_such_package"))
+    monkeypatch.delitem(sys.modules, "tabnanny", raising=False)
+    absent_packages.note_absent_packages()
+    monkeypatch.delitem(sys.modules, "no_such_package")
+    assert importlib.import_module("tabnanny").__name__ == "tabnanny"
 
 
 # --- stopped ------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from spam_assets.engine.shared_instance import (
     write_worker_settings,
 )
 from spam_assets.shared.place import MissingVariableError
+from spam_assets_tests.conftest import PROJECT
 
 PACKAGES = {"dagster-postgres": "dagster_postgres", "dagster-celery": "dagster_celery"}
 MISSING = [name for name, module in PACKAGES.items() if importlib.util.find_spec(module) is None]
@@ -83,14 +84,29 @@ def test_it_has_all_that_the_file_of_one_machine_has(tmp_path: Path) -> None:
 @pytest.mark.skipif(bool(MISSING), reason="a worker has them")
 def test_what_workers_import_before_they_fork_knows_no_days_and_starts_no_thread() -> None:
     code = (
-        "import importlib, sys, threading\n"
+        "import gc, importlib, sys, threading\n"
         "for name in sys.argv[1:]:\n    importlib.import_module(name)\n"
-        "print('spam_assets.windows' in sys.modules, 'spam_assets.partitions' in sys.modules, threading.active_count())"
+        "known = [f'spam_assets.{name}' in sys.modules for name in ('windows', 'partitions')]\n"
+        "print(*known, threading.active_count())\n"
+        "from numba.core import caching\n"
+        "loaded, load = [], caching.Cache.load_overload\n"
+        "caching.Cache.load_overload = lambda self, *args: (loaded.append(self), load(self, *args))[1]\n"
+        "from spam_assets.learning.features import featurize_mail\n"
+        "from spam_assets.learning.held_out import HELD_OUT_SHARE\n"
+        "from spam_assets.learning.training import TrainingSettings, train_model\n"
+        "from spam_assets_tests.conftest import day_text, make_mail\n"
+        "window = {day: featurize_mail(make_mail(day, 200)) for day in map(day_text, range(3))}\n"
+        "model = train_model(window, TrainingSettings(held_out_share=HELD_OUT_SHARE))\n"
+        "print(len(model.score(window[day_text(0)])), len(loaded))\n"
+        "print(gc.get_freeze_count() > 100_000)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *IMPORTED_BY_WORKERS], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *IMPORTED_BY_WORKERS], capture_output=True, text=True, check=True, cwd=PROJECT
     )
-    assert done.stdout == "True False 1\n"
+    days, functions, garbage = done.stdout.splitlines()
+    assert days == "True False 1"
+    assert functions == "200 0", "Numba has loaded all that a training calls"
+    assert garbage == "True", "Celery's own look for garbage before each fork would take as long as a fork"
 
 
 def test_its_seal_tells_it_from_a_changed_one_and_from_the_default() -> None:

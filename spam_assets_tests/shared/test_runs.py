@@ -108,6 +108,7 @@ def test_a_run_keeps_its_connections_and_outlives_a_server_that_breaks_them(inst
     with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
         connection.exec_driver_sql(f"{others} AND datname = current_database()")
+        time.sleep(1)  # they were asked to end
     assert run(instance, quick).is_success
 
 

@@ -55,7 +55,7 @@ DEFAULTS_DAYS = 4
 SECONDS_TO_START = 120
 SECONDS_TO_STOP = 20
 SECONDS_BETWEEN_SAMPLES = 0.2
-SECONDS_BETWEEN_QUESTIONS = 0.5
+SECONDS_BETWEEN_QUESTIONS = 2.0
 MEGABYTE = 1e6
 
 DEFAULTS_MODULE = '''"""The same assets as Dagster runs them by default: a process a step, a run a day."""

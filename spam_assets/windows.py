@@ -153,10 +153,10 @@ class TrainingWindows:
     vectors: "TextVectors | None" = None
 
     def find_reasons(self, *, again: bool = False) -> dict[str, str]:
-        """Return the excluded days, each with the reason, as they were when they were asked for first.
+        """Return the excluded days, each with the reason, as they were when the list was last read here.
 
         Args:
-            again: As they are now.
+            again: The list is read again.
 
         Raises:
             LandingError: the list cannot be reached.

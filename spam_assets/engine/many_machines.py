@@ -104,7 +104,10 @@ def _refuse_closed(connection: Any, *_: object) -> None:
     """
     from sqlalchemy.exc import DisconnectionError
 
-    if connection.closed or select.select([connection], [], [], 0)[0]:
+    said = select.poll()  # `select.select` takes no file whose number is above 1023
+    if not connection.closed:
+        said.register(connection, select.POLLIN)
+    if connection.closed or said.poll(0):
         raise DisconnectionError
 
 

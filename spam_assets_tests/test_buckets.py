@@ -31,7 +31,7 @@ from spam_assets_tests.pipeline import materialized, run_days
 pytestmark = pytest.mark.slow
 
 DAY = day_text(0)
-MOST_REQUESTS = 60
+MOST_REQUESTS = 40
 """Of one day, from its file in the landing zone to the report on its champion."""
 MOST_UPLOADS = 12
 """Of one training: its record and pictures, and its model with what it carries."""

@@ -248,15 +248,21 @@ def serve_redis(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 @contextmanager
 def serve_s3(python: Path, folder: Path, landing: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """Run an S3 server with a bucket `mail`, which holds the landing files below `landing/`; yield its URL."""
+    """Run an S3 server; yield its URL. The bucket `mail` holds the landing files below `landing/`, `mlflow` nothing."""
     port = find_free_port()
     url = f"http://127.0.0.1:{port}"
     command = [str(python), "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with run_process(command, folder / "s3.log", {**os.environ, **CREDENTIALS}, lambda: answers(url)) as process:
-        _put(f"{url}/mail", b"")
+        for bucket in ("mail", "mlflow"):
+            make_bucket(url, bucket)
         for path in sorted(landing.iterdir()):
             _put(f"{url}/mail/landing/{path.name}", path.read_bytes())
         yield url, process
+
+
+def make_bucket(url: str, name: str) -> None:
+    """Make a bucket on an S3 server."""
+    _put(f"{url}/{name}", b"")
 
 
 def _put(url: str, content: bytes) -> None:
@@ -271,7 +277,7 @@ def serve_mlflow(python: Path, folder: Path, database: str, s3_url: str) -> Iter
     url = f"http://127.0.0.1:{port}"
     command = [
         str(python), "-m", "mlflow", "server", "--port", str(port), "--workers", "1",
-        "--backend-store-uri", database, "--artifacts-destination", "s3://mail/mlflow",
+        "--backend-store-uri", database, "--artifacts-destination", "s3://mlflow/artifacts",
     ]  # fmt: skip
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},

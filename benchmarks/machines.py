@@ -20,6 +20,7 @@ from benchmarks.machine_servers import (
     Environments,
     PostgresServer,
     kill_tree,
+    make_bucket,
     measure_cpu,
     run_process,
     serve_mlflow,
@@ -46,14 +47,18 @@ class SharedServers:
     mlflow_url: str
     processes: tuple[psutil.Process, ...]
 
-    def settings_for(self, number: int) -> dict[str, str]:
-        """Return what machines are told of these servers; each instance of Dagster has a storage of its own."""
+    def make_storage(self, number: int) -> dict[str, str]:
+        """Make the storage of an instance of Dagster and return what its machines are told of these servers.
+
+        It is a bucket of its own: moto goes through all names of a bucket for each listing.
+        """
+        make_bucket(self.s3_url, f"storage-{number}")
         return {
             **CREDENTIALS,
             "AWS_ENDPOINT_URL": self.s3_url,
             "MLFLOW_TRACKING_URI": self.mlflow_url,
             "SPAM_ASSETS_LANDING": "s3://mail/landing",
-            "SPAM_ASSETS_STORAGE": f"s3://mail/storage-{number}",
+            "SPAM_ASSETS_STORAGE": f"s3://storage-{number}/storage",
         }
 
     @property
